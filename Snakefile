@@ -1,0 +1,51 @@
+"""bleuprint: corpus → text → training → decoding → scoring → report, driven by the Hydra tree in config/."""
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# So that rules also find the package in conda environments of their own
+sys.path.insert(0, f"{workflow.basedir}/workflow")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
+
+from bleuprint.config import ConfigError, experiments
+from bleuprint.device import refuse, uses_gpu
+from bleuprint.fairseq_flags import check
+from bleuprint.plan import plan
+
+try:
+    PLAN = plan(experiments(config))
+    check(run.choice.experiment for run in PLAN.runs)
+except ConfigError as error:
+    sys.exit(f"bleuprint: {error}")
+
+THREADS = PLAN.runtime.threads or workflow.cores or 1
+GPUS = int(uses_gpu(PLAN.runtime))
+
+
+rule all:
+    input:
+        "results/report/scores.json",
+    default_target: True
+
+
+include: "workflow/rules/corpus.smk"
+include: "workflow/rules/text.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/decoding.smk"
+include: "workflow/rules/scoring.smk"
+include: "workflow/rules/report.smk"
+
+
+onstart:
+    keys = [job.wildcards.training for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
+    refuse([PLAN.stage("training", key).experiment for key in keys], min(THREADS, workflow.cores))
+
+
+onsuccess:
+    if any(job.rule.name == "write_report" for job in workflow.dag.jobs):
+        print(Path("results/report/scores.txt").read_text() + "\nresults/report/scores.tsv and scores.json hold it too.")

@@ -1,0 +1,3 @@
+"""bleuprint: a reproducible NMT experiment pipeline wrapping fairseq."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,86 @@
+"""python -m bleuprint.corpus: write a corpus' raw parts and its facts into a folder."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import yaml
+
+from bleuprint.corpus.demo import generate
+from bleuprint.corpus.fetch import fetch
+from bleuprint.corpus.iwslt14 import read_archive
+from bleuprint.corpus.lines import Parts, check_aligned, hold_out, local_file, read_text
+from bleuprint.files import DataError, write_lines
+
+
+def main() -> None:
+    """Entry point; bad input ends in one sentence."""
+    parser = argparse.ArgumentParser(prog="bleuprint.corpus", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="the corpus' identity, config.yaml of its folder")
+    parser.add_argument("--output", type=Path, required=True, help="folder for PART.LANGUAGE files")
+    parser.add_argument("--downloads", type=Path, required=True, help="folder that keeps downloads")
+    parser.add_argument("--archive", help="the archive's name")
+    parser.add_argument("--source", action="append", default=[], help="URL, file: or path; tried in this order")
+    parser.add_argument("--mirror", type=Path, help="folder searched before the sources")
+    parser.add_argument("--local", action="append", default=[], metavar="PART=PREFIX", help="the user's own files")
+    arguments = parser.parse_args()
+    try:
+        identity = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
+        languages = tuple(identity["languages"])
+        parts = READERS[identity["kind"]](identity, arguments)
+        check_aligned(parts, languages, f"corpus {identity['kind']}")
+        for name, lines in parts.items():
+            write_lines(arguments.output / name, lines)
+    except DataError as error:
+        sys.exit(f"bleuprint: {error}")
+    for part in dict.fromkeys(name.split(".")[0] for name in parts):
+        print(f"{part}: {len(parts[f'{part}.{languages[0]}']):,} pairs")
+
+
+def _iwslt14(identity: dict, arguments: argparse.Namespace) -> Parts:
+    archive = fetch(
+        arguments.archive,
+        arguments.source,
+        arguments.downloads,
+        mirror=arguments.mirror,
+        size=identity["bytes"],
+        digest=identity["sha256"],
+    )
+    return read_archive(archive, tuple(identity["languages"]))
+
+
+def _files(identity: dict, arguments: argparse.Namespace) -> Parts:
+    return {
+        part: read_text(
+            fetch(
+                file["name"],
+                [f"{source.rstrip('/')}/{file['name']}" for source in arguments.source],
+                arguments.downloads,
+                mirror=arguments.mirror,
+                digest=file["sha256"],
+            )
+        )
+        for part, file in identity["files"].items()
+    }
+
+
+def _demo(identity: dict, arguments: argparse.Namespace) -> Parts:
+    sizes = {"train": identity["pairs"], "valid": identity["valid_pairs"], "test": identity["test_pairs"]}
+    return generate(sizes, identity["seed"])
+
+
+def _local(identity: dict, arguments: argparse.Namespace) -> Parts:
+    languages = tuple(identity["languages"])
+    parts = {
+        f"{part}.{language}": read_text(local_file(prefix, language))
+        for part, _, prefix in (word.partition("=") for word in arguments.local)
+        for language in languages
+    }
+    check_aligned(parts, languages, "corpus local")
+    return parts if f"test.{languages[0]}" in parts else hold_out(parts, languages, identity["test_every"])
+
+
+READERS = {"iwslt14": _iwslt14, "files": _files, "demo": _demo, "local": _local}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""One file from a mirror folder or the first source that has it: resumed, retried, verified, landed whole."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import requests
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tqdm import tqdm
+
+from bleuprint.files import DataError, sha256
+
+ATTEMPTS = 5  # per source
+BACKOFF = 1.0  # seconds before the second attempt; doubled for each further one
+TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
+CHUNK = 1 << 16  # bytes
+WAY_OUT = "put the file into a folder and name that folder with overrides=\"runtime.mirror=FOLDER\""
+
+
+class Interrupted(Exception):
+    """A transfer that may go well when tried again."""
+
+
+def fetch(
+    name: str,
+    sources: Sequence[str],
+    folder: Path,
+    *,
+    mirror: Path | None = None,
+    size: int | None = None,
+    digest: str | None = None,
+) -> Path:
+    """Find `name` in `mirror` or get it from the first of `sources` that has it.
+
+    Args:
+        name: the file's name in `mirror` and `folder`.
+        sources: URLs, `file:` URLs or plain paths of the file, tried in this order.
+        folder: where downloads are kept, unfinished ones too.
+        mirror: a folder searched before any source; with the file in it nothing touches the network.
+        size: the file's bytes, if known.
+        digest: its SHA-256, if known.
+
+    Returns:
+        A verified file, in `folder` or, for local sources, where it lies.
+
+    Raises:
+        DataError: no source has the right file, or the disk is too full.
+    """
+    landed = folder / name
+    if landed.exists() and _mismatch(landed, size, digest) is None:
+        return landed
+    failures = []
+    local = [mirror / name] if mirror is not None else []
+    for source in [*map(str, local), *sources]:
+        try:
+            if urlsplit(source).scheme in ("http", "https"):
+                return _download(source, landed, size, digest)
+            path = Path(unquote(urlsplit(source).path) if source.startswith("file:") else source)
+            wrong = _mismatch(path, size, digest)
+            if wrong is None:
+                return path
+            if not (path.parent == mirror and not path.exists()):
+                failures.append(f"{source}: {wrong}")
+        except (Interrupted, RetryError, requests.RequestException) as error:
+            failures.append(f"{source}: {_reason(error)}")
+    raise DataError(f"{name} could not be had ({'; '.join(failures) or 'no source is named'}); {WAY_OUT}.")
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, RetryError):
+        error = error.last_attempt.exception() or error
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answered {error.response.status_code} {error.response.reason}"
+    return str(error)
+
+
+def _mismatch(path: Path, size: int | None, digest: str | None) -> str | None:
+    """What is wrong with the file, or None."""
+    if not path.is_file():
+        return "no such file"
+    if size is not None and path.stat().st_size != size:
+        return f"wrong size, {path.stat().st_size:,} bytes where {size:,} were expected"
+    if digest is not None and (found := sha256(path)) != digest:
+        return f"wrong checksum, sha256 {found} where {digest} was expected"
+    return None
+
+
+def _download(url: str, landed: Path, size: int | None, digest: str | None) -> Path:
+    """Get `url`, as many attempts as it takes, each going on where the one before was cut."""
+    landed.parent.mkdir(parents=True, exist_ok=True)
+    part = landed.with_name(f"{landed.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
+    for attempt in Retrying(
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_exponential(multiplier=BACKOFF, max=30),
+        retry=retry_if_exception_type((Interrupted, requests.ConnectionError, requests.Timeout)),
+    ):
+        with attempt:
+            _transfer(url, part, size)
+    wrong = _mismatch(part, size, digest)
+    if wrong is not None:
+        part.unlink()
+        raise Interrupted(wrong)
+    os.replace(part, landed)
+    return landed
+
+
+def _transfer(url: str, part: Path, size: int | None) -> None:
+    """One HTTP request that appends to `part` what is missing of it."""
+    have = part.stat().st_size if part.exists() else 0
+    if size is not None and have == size:
+        return
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    # Identity: a compressed transfer could be neither resumed nor measured
+    headers["Accept-Encoding"] = "identity"
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        if response.status_code == 416:  # what is there is no beginning of this file
+            part.unlink()
+            raise Interrupted("the unfinished download did not fit the file")
+        if response.status_code == 429 or response.status_code >= 500:
+            raise Interrupted(f"the server answered {response.status_code} {response.reason}")
+        response.raise_for_status()
+        if response.status_code != 206:
+            have = 0
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length is not None else size
+        _check_space(part.parent, (total or 0) - have)
+        with (
+            open(part, "ab" if have else "wb") as file,
+            tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.name.split(".part")[0]) as bar,
+        ):
+            try:
+                for piece in response.iter_content(CHUNK):
+                    file.write(piece)
+                    bar.update(len(piece))
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+                raise Interrupted("the connection was cut") from error
+            if total is not None and file.tell() < total:
+                raise Interrupted("the connection was cut")
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DataError(f"{folder}: {needed:,} bytes are needed and {free:,} are free; make room and start again.")

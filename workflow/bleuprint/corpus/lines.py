@@ -1,0 +1,70 @@
+"""Line-aligned text files, plain or gzip'd: published ones (Multi30k) and the user's own."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+from bleuprint.files import DataError, decode_lines
+
+Parts = dict[str, list[str]]  # "train.de" → lines
+
+
+def local_file(prefix: str, language: str) -> Path:
+    """PREFIX.LANGUAGE or PREFIX.LANGUAGE.gz.
+
+    Raises:
+        DataError: neither is there.
+    """
+    plain = Path(f"{prefix}.{language}")
+    for path in (plain, Path(f"{plain}.gz")):
+        if path.is_file():
+            return path
+    raise DataError(f"{plain}: no such file, nor {plain}.gz; check corpus.train, corpus.valid and corpus.test")
+
+
+def read_text(path: Path) -> list[str]:
+    """The lines of a UTF-8 file, gzip'd if its name ends in .gz; a byte order mark and CRs at line ends go.
+
+    Raises:
+        DataError: the file is damaged or no UTF-8.
+    """
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, zlib.error, OSError) as error:
+            raise DataError(f"{path}: the file is cut short or damaged ({error}).") from None
+    return [line.removesuffix("\r") for line in decode_lines(data.removeprefix(b"\xef\xbb\xbf"), path)]
+
+
+def check_aligned(parts: Parts, languages: tuple[str, str], where: str) -> None:
+    """Every part must be there in both languages, not empty, and line by line.
+
+    Raises:
+        DataError: naming the part.
+    """
+    one, other = languages
+    for part in sorted({name.split(".")[0] for name in parts}):
+        counts = {language: len(parts[f"{part}.{language}"]) for language in languages}
+        for language, count in counts.items():
+            if count == 0 or not any(map(str.strip, parts[f"{part}.{language}"])):
+                raise DataError(f"{where}: {part}.{language} is empty.")
+        if counts[one] != counts[other]:
+            raise DataError(
+                f"{where}: {part}.{one} has {counts[one]:,} lines and {part}.{other} has {counts[other]:,}; "
+                f"line n of one must translate line n of the other."
+            )
+
+
+def hold_out(parts: Parts, languages: tuple[str, str], every: int) -> Parts:
+    """Take every `every`-th distinct pair of train for test, and all its copies out of train."""
+    pairs = list(zip(*(parts[f"train.{language}"] for language in languages), strict=True))
+    distinct = list(dict.fromkeys(pairs))
+    held = distinct[every - 1 :: every]
+    taken = set(held)
+    kept = [pair for pair in pairs if pair not in taken]
+    return parts | {
+        f"{part}.{language}": [pair[side] for pair in chosen]
+        for part, chosen in (("train", kept), ("test", held))
+        for side, language in enumerate(languages)
+    }

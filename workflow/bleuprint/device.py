@@ -1,0 +1,83 @@
+"""CPU or GPU, and how long a training would take on a CPU. No torch here: planning must stay fast."""
+
+import os
+import sys
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from bleuprint.corpus.lines import local_file
+from bleuprint.schema import Corpus, Experiment, Local, Runtime
+
+# Measured with fairseq on two cores: 550 target tokens/s with the IWSLT Transformer (35 M multiplied weights),
+# 15,000 with transformer_tiny (1.2 M): both about 60 GFLOP/s a core at 6 operations per weight and token.
+FLOPS_PER_CORE = 60e9
+TOKENS_PER_PAIR = 25  # IWSLT14 after BPE
+PATIENCE = 12 * 3600  # seconds; a training on CPU that would take longer is refused under device=auto
+
+
+@cache
+def gpus() -> int:
+    """NVIDIA GPUs that are visible here (Linux device files; CUDA_VISIBLE_DEVICES is respected)."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([word for word in visible.split(",") if word.strip() not in ("", "-1")])
+    return len(list(Path("/dev").glob("nvidia[0-9]*"))) or int(Path("/dev/dxg").exists())
+
+
+def uses_gpu(runtime: Runtime) -> bool:
+    """Whether training and decoding run on a GPU."""
+    return runtime.device == "cuda" or (runtime.device == "auto" and gpus() > 0)
+
+
+def cpu_seconds(experiment: Experiment, threads: int) -> float:
+    """A rough time for the experiment's training on CPU, validation left out.
+
+    Args:
+        experiment: for the model's size and the training's length.
+        threads: CPU cores used.
+    """
+    model, training = experiment.model, experiment.training
+    encoder, decoder = model.encoder_embed_dim or 512, model.decoder_embed_dim or 512
+    weights = (model.encoder_layers or 6) * (4 * encoder**2 + 2 * encoder * (model.encoder_ffn_embed_dim or 1024))
+    weights += (model.decoder_layers or 6) * (8 * decoder**2 + 2 * decoder * (model.decoder_ffn_embed_dim or 1024))
+    weights += decoder * experiment.text.merges
+    lengths = []
+    if training.max_update:
+        lengths.append(training.max_update * training.max_tokens)
+    if training.max_epoch:
+        lengths.append(training.max_epoch * pairs(experiment.corpus) * TOKENS_PER_PAIR)
+    return min(lengths) * 6 * weights / (FLOPS_PER_CORE * threads)
+
+
+def pairs(corpus: Corpus) -> int:
+    """About how many training pairs a corpus has; 0 if nothing tells."""
+    if not isinstance(corpus, Local):
+        return corpus.pairs or 0
+    path = local_file(corpus.train, corpus.languages[0])
+    return path.stat().st_size // (25 if path.suffix == ".gz" else 75)  # bytes of a sentence
+
+
+def refusal(experiment: Experiment, threads: int) -> str | None:
+    """Why a training should not start here, in one sentence with the way out; None if it may."""
+    device = experiment.runtime.device
+    if device == "cuda" and gpus() == 0:
+        return "runtime.device=cuda: no GPU is visible here; use runtime.device=auto or a machine with one."
+    seconds = cpu_seconds(experiment, threads)
+    if uses_gpu(experiment.runtime) or device == "cpu" or seconds <= PATIENCE:
+        return None
+    return (
+        f"{experiment.model.arch} would train about {seconds / 86400:.1f} days on {threads} CPU cores, and no GPU is "
+        f'visible here; insist with overrides="runtime.device=cpu", or try recipe=cpu_small or recipe=demo.'
+    )
+
+
+def refuse(experiments: Iterable[Experiment], threads: int) -> None:
+    """End with one sentence if one of the trainings about to start should not.
+
+    Raises:
+        SystemExit: before any job has run.
+    """
+    for experiment in experiments:
+        if (reason := refusal(experiment, threads)) is not None:
+            sys.exit(f"bleuprint: {reason}")

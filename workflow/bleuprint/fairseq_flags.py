@@ -1,0 +1,137 @@
+"""The flags of each fairseq command, and fairseq's own parser asked about them before any work.
+
+`python -m bleuprint.fairseq_flags` checks every recipe with every model, so that a new set-up knows them.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+from bleuprint.config import CONFIG_DIR, ConfigError, experiments, group_files
+from bleuprint.device import uses_gpu
+from bleuprint.flags import argv, shell
+from bleuprint.plan import canonical
+from bleuprint.schema import Experiment, Runtime
+
+PLUGIN = Path(os.path.relpath(Path(__file__).with_name("fairseq_plugin")))
+TRAINING = "fairseq-train"
+DECODING = "fairseq-generate"
+# fairseq is slow to load (some 3 s), so that its word is remembered beside the packages it came from
+KNOWN = Path(sys.prefix) / "share" / "bleuprint" / "known-flags"
+
+Command = tuple[str, tuple[str, ...]]
+
+
+def preprocess(experiment: Experiment) -> str:
+    """What fairseq-preprocess makes of the BPE'd text, for the shell."""
+    languages = {"source_lang": experiment.source, "target_lang": experiment.target}
+    return shell(languages | {"joined_dictionary": experiment.text.joined_dictionary})
+
+
+def train(experiment: Experiment) -> str:
+    """What fairseq-train trains, for the shell."""
+    return shell(experiment.model.flags() | experiment.training.flags() | {"seed": experiment.seed})
+
+
+def train_how(experiment: Experiment, runtime: Runtime) -> str:
+    """How fairseq-train runs: device and log."""
+    log = {"log_format": "json", "log_interval": runtime.log_interval}
+    return shell({"user_dir": PLUGIN} | device_flags(experiment, runtime) | log)
+
+
+def generate(experiment: Experiment) -> str:
+    """What fairseq-generate decodes with, for the shell."""
+    return shell(experiment.decoding.flags())
+
+
+def generate_how(experiment: Experiment, runtime: Runtime) -> str:
+    """How fairseq-generate runs."""
+    return shell({"user_dir": PLUGIN} | device_flags(experiment, runtime))
+
+
+def device_flags(experiment: Experiment, runtime: Runtime) -> dict[str, bool]:
+    """`--cpu`, or on a GPU `--fp16` where the config says so."""
+    return {"fp16": experiment.training.fp16} if uses_gpu(runtime) else {"cpu": True}
+
+
+def commands(experiment: Experiment) -> list[Command]:
+    """The experiment's commands that take any flag, without folders, seed and device."""
+    return [
+        (TRAINING, tuple(argv(experiment.model.flags() | experiment.training.flags()))),
+        (DECODING, ("--path", "checkpoint.pt", *argv(experiment.decoding.flags()))),
+    ]
+
+
+def check(experiments: Iterable[Experiment]) -> None:
+    """Have fairseq's parser read the flags of all experiments.
+
+    Raises:
+        ConfigError: with the parser's own words.
+    """
+    wanted = {command for experiment in experiments for command in commands(experiment)}
+    unknown = sorted(command for command in wanted if not _mark(command).exists())
+    if not unknown:
+        return
+    # In a process of its own: fairseq brings torch, and changes logging and Hydra's state
+    result = subprocess.run(
+        [sys.executable, "-m", __name__, "--parse"], input=json.dumps(unknown), capture_output=True, text=True
+    )
+    if result.returncode != 0:
+        raise ConfigError(f"fairseq could not be loaded to check its flags: {result.stderr.strip()[-500:]}")
+    complaints = json.loads(result.stdout.splitlines()[-1])
+    for (program, _), complaint in zip(unknown, complaints, strict=True):
+        if complaint is not None:
+            raise ConfigError(f"{program}: {complaint}; see {program} --help for its flags")
+    with contextlib.suppress(OSError):  # a read-only environment just asks again
+        KNOWN.mkdir(parents=True, exist_ok=True)
+        for command in unknown:
+            _mark(command).touch()
+
+
+def _mark(command: Command) -> Path:
+    text = canonical([version("ve-fairseq"), command])
+    return KNOWN / hashlib.sha256(text.encode()).hexdigest()
+
+
+def _parse(command: Command) -> str | None:
+    """fairseq's complaint about a command, or None."""
+    from fairseq import options
+
+    program, words = command
+    parser = options.get_training_parser() if program == TRAINING else options.get_generation_parser()
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            options.parse_args_and_arch(parser, ["data", "--user-dir", str(PLUGIN), *words])
+    except SystemExit:
+        return errors.getvalue().strip().splitlines()[-1].partition("error: ")[2]
+    except (ValueError, TypeError, SyntaxError, NameError, AssertionError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def main() -> None:
+    """Entry point: check what stands on standard input (--parse), or all that config/ offers."""
+    if "--parse" in sys.argv:
+        found = [_parse((program, tuple(words))) for program, words in json.load(sys.stdin)]
+        print(json.dumps(found))
+        return
+    files = group_files()
+    try:
+        for recipe in files["recipe"]:
+            choices = experiments({"recipe": recipe})
+            choices += experiments({"recipe": recipe, "model": ",".join(files["model"])})
+            check(choice.experiment for choice in choices)
+    except ConfigError as error:
+        sys.exit(f"bleuprint: {CONFIG_DIR}: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Files: written whole or not at all, hashed, and read as strict UTF-8 lines."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+class DataError(Exception):
+    """Input that cannot be used; the message is one sentence for the user, with the way out."""
+
+
+@contextmanager
+def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path` that takes its place when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    try:
+        with open(temporary, mode, **text) as file:
+            yield file
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write `lines`, each ended by one line feed."""
+    with replacing(path) as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON."""
+    with replacing(path) as file:
+        json.dump(value, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def decode_lines(data: bytes, name: str | Path) -> list[str]:
+    """Split UTF-8 `data` at line feeds only, so that other Unicode line ends stay inside their line.
+
+    Raises:
+        DataError: the data is no UTF-8; the message names the line.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{name}, line {line}: not UTF-8 (byte 0x{data[error.start]:02x}); "
+            f"convert it, e.g. with iconv -f LATIN1 -t UTF-8."
+        ) from None
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file, without their line feeds.
+
+    Raises:
+        DataError: the file is no UTF-8.
+    """
+    return decode_lines(path.read_bytes(), path)

@@ -1,0 +1,46 @@
+"""python -m bleuprint.folder IDENTITY FOLDER: begin a stage's folder with its slice as config.yaml."""
+
+import json
+import sys
+from pathlib import Path
+
+import yaml
+
+from bleuprint.files import DataError, replacing
+
+
+def begin(folder: Path, identity: str) -> None:
+    """Write the slice, or check the one that is there, so that nothing foreign is gone on with.
+
+    Args:
+        folder: `results/<stage>/<key>`.
+        identity: the slice as JSON.
+
+    Raises:
+        DataError: the folder holds another slice.
+    """
+    path, slice_ = folder / "config.yaml", json.loads(identity)
+    if path.exists():
+        try:
+            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            found = None
+        if found != slice_:
+            raise DataError(
+                f"{path} was not made by this version of bleuprint for this config; move {folder} away and start again."
+            )
+        return
+    with replacing(path) as file:
+        yaml.safe_dump(slice_, file, sort_keys=False, allow_unicode=True)
+
+
+def main() -> None:
+    """Entry point; a foreign folder ends in one sentence."""
+    try:
+        begin(Path(sys.argv[2]), sys.argv[1])
+    except DataError as error:
+        sys.exit(f"bleuprint: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""Identity: which stage folders an experiment needs, each named by a hash of what can change its output."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bleuprint.config import Choice, ConfigError
+from bleuprint.corpus.lines import local_file
+from bleuprint.files import DataError, sha256
+from bleuprint.schema import Experiment, Local, Runtime
+
+FORMAT = 1  # raised when the same config would make other results than before
+STAGES = ("corpus", "text", "training", "decoding", "scoring")
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of `value`: sorted keys, no white space."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One folder of results: the slice of the config that decides it, and a choice that has it."""
+
+    key: str  # label-hash, the folder's name
+    slice: dict[str, Any]
+    parent: str | None  # the key of the stage before
+    choice: Choice
+
+    @property
+    def experiment(self) -> Experiment:
+        """An experiment that has this slice."""
+        return self.choice.experiment
+
+    @property
+    def identity(self) -> str:
+        """The canonical JSON of the slice."""
+        return canonical(self.slice)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment and the keys of its stages."""
+
+    name: str
+    choice: Choice
+    keys: dict[str, str]
+
+    def folder(self, stage: str) -> str:
+        """The run's folder of that stage."""
+        return f"results/{stage}/{self.keys[stage]}"
+
+    @property
+    def description(self) -> str:
+        """Canonical JSON of what the report says of the run, its resolved config included."""
+        experiment, groups = self.choice.experiment, self.choice.groups
+        named = ("recipe", "corpus", "model", "seed")
+        config = experiment.model_dump(mode="json", exclude={"runtime"})
+        return canonical(
+            {
+                "run": self.name,
+                "recipe": groups["recipe"],
+                "corpus": groups["corpus"],
+                "model": groups["model"],
+                "seed": experiment.seed,
+                "overrides": [
+                    word
+                    for word in self.choice.overrides
+                    if not word.startswith((*(f"{name}=" for name in named), "runtime."))
+                ],
+                "config": config,
+                "stages": {stage: self.folder(stage) for stage in self.keys},
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything one call of Snakemake is asked for."""
+
+    runs: list[Run]
+    stages: dict[str, dict[str, Stage]] = field(default_factory=dict)
+
+    @property
+    def runtime(self) -> Runtime:
+        """How things are computed, the same for all runs."""
+        return self.runs[0].choice.experiment.runtime
+
+    def upstream(self, name: str, key: str, wanted: str) -> str:
+        """The folder of the stage `wanted` that the stage `name` in the folder `key` builds on."""
+        for above in reversed(STAGES[STAGES.index(wanted) : STAGES.index(name)]):
+            parent = self.stage(name, key).parent
+            assert parent is not None
+            name, key = above, parent
+        return f"results/{name}/{key}"
+
+    def run(self, name: str) -> Run:
+        """The run of that name.
+
+        Raises:
+            ConfigError: this call does not plan such a run.
+        """
+        for run in self.runs:
+            if run.name == name:
+                return run
+        raise ConfigError(f"results/runs/{name}: this config makes no such run")
+
+    def stage(self, name: str, key: str) -> Stage:
+        """The stage `name` in the folder `key`.
+
+        Raises:
+            ConfigError: this call does not plan such a folder.
+        """
+        if key not in self.stages[name]:
+            raise ConfigError(f"results/{name}/{key}: this config makes no such folder")
+        return self.stages[name][key]
+
+
+def plan(choices: Iterable[Choice]) -> Plan:
+    """Give each experiment its stages; equal ones become one run, equal slices one folder.
+
+    Raises:
+        ConfigError: the runs differ in `runtime`, or a local corpus' files are not there.
+    """
+    runs: dict[str, Run] = {}
+    stages: dict[str, dict[str, Stage]] = {name: {} for name in STAGES}
+    runtime = None
+    for choice in choices:
+        if runtime not in (None, choice.experiment.runtime):
+            raise ConfigError("runtime: cannot be swept, it does not change what is computed")
+        runtime = choice.experiment.runtime
+        keys: dict[str, str] = {}
+        parent = None
+        for name, label, values in _slices(choice):
+            cut = ({"format": FORMAT} if parent is None else {"parent": parent}) | values
+            key = f"{label}-{hashlib.sha256(canonical(cut).encode()).hexdigest()[:8]}"
+            stages[name].setdefault(key, Stage(key, cut, parent, choice))
+            keys[name] = parent = key
+        groups, seed = choice.groups, choice.experiment.seed
+        name = f"{groups['recipe']}-{groups['model']}-seed{seed}-{keys['scoring'][-8:]}"
+        runs.setdefault(name, Run(name, choice, keys))
+    return Plan(list(runs.values()), stages)
+
+
+def _slices(choice: Choice) -> list[tuple[str, str, dict[str, Any]]]:
+    """Stage, label, and the keys that can change the stage's output; the stage before is added by `plan`."""
+    experiment, groups = choice.experiment, choice.groups
+    model = f"{groups['model']}-seed{experiment.seed}"
+    corpus = experiment.corpus.identity()
+    if isinstance(experiment.corpus, Local):
+        corpus |= {"files": local_hashes(experiment.corpus), "languages": sorted(experiment.corpus.languages)}
+    direction = {"source": experiment.source, "target": experiment.target}
+    return [
+        ("corpus", groups["corpus"], corpus),
+        ("text", f"{groups['corpus']}-{experiment.source}-{experiment.target}", experiment.text.identity() | direction),
+        (
+            "training",
+            model,
+            {
+                "model": experiment.model.identity(),
+                "training": experiment.training.identity(),
+                "seed": experiment.seed,
+            },
+        ),
+        ("decoding", model, experiment.decoding.identity()),
+        ("scoring", model, experiment.scoring.identity()),
+    ]
+
+
+def local_hashes(corpus: Local) -> dict[str, str]:
+    """The SHA-256 of each file of a local corpus, so that changed text is another corpus."""
+    given = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
+    try:
+        return {
+            f"{part}.{language}": _sha256(local_file(prefix, language))
+            for part, prefix in given.items()
+            if prefix is not None
+            for language in corpus.languages
+        }
+    except DataError as error:
+        raise ConfigError(str(error)) from None
+
+
+@cache
+def _sha256(path: Path) -> str:
+    return sha256(path)

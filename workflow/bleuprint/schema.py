@@ -1,0 +1,216 @@
+"""The type of every key in config/: what Hydra composes is checked against this before any job."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(min_length=1, pattern=r"^[\w.-]+$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Section(BaseModel):
+    """A config group. `how` names keys that say how a thing is computed, not what: no part of identity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    how: ClassVar[frozenset[str]] = frozenset()
+
+    def identity(self) -> dict[str, Any]:
+        """The keys that can change the stage's output."""
+        return self.model_dump(exclude=set(self.how), mode="json")
+
+
+class Flags(Section):
+    """A group whose keys are fairseq's flags, also such as no file names; `own` keys are bleuprint's."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    own: ClassVar[frozenset[str]] = frozenset()
+
+    def flags(self) -> dict[str, Any]:
+        """The keys that fairseq's command line gets."""
+        return self.model_dump(exclude=set(self.own), exclude_none=True)
+
+    def identity(self) -> dict[str, Any]:
+        """As for any section; a key that is null counts as one that is not there."""
+        return self.model_dump(exclude=set(self.how), exclude_none=True, mode="json")
+
+
+class Expected(Section):
+    """Facts of what the text stage should make: lines per part, dictionary sizes, SHA-256 of files."""
+
+    lines: dict[str, int] = {}
+    dictionary: dict[str, int] = {}
+    sha256: dict[str, Sha256] = {}
+
+
+class Iwslt14(Section):
+    how = frozenset({"sources", "expected", "pairs", "archive"})
+    kind: Literal["iwslt14"]
+    languages: tuple[Language, Language]
+    archive: Name
+    sources: list[str]
+    bytes: PositiveInt | None
+    sha256: Sha256 | None
+    expected: Expected | None
+    pairs: PositiveInt | None
+
+
+class PublishedFile(Section):
+    name: Name
+    sha256: Sha256
+
+
+class Files(Section):
+    how = frozenset({"sources", "pairs"})
+    kind: Literal["files"]
+    languages: tuple[Language, Language]
+    sources: list[str]
+    files: dict[str, PublishedFile]
+    pairs: PositiveInt | None
+
+
+class Demo(Section):
+    kind: Literal["demo"]
+    languages: tuple[Literal["de"], Literal["en"]]
+    pairs: PositiveInt
+    valid_pairs: PositiveInt
+    test_pairs: PositiveInt
+    seed: int
+
+
+class Local(Section):
+    how = frozenset({"train", "valid", "test"})  # names; the files' hashes are the identity
+    kind: Literal["local"]
+    languages: tuple[Language, Language]
+    train: str
+    valid: str | None
+    test: str | None
+    test_every: Annotated[int, Field(ge=2)]
+
+
+Corpus = Annotated[Iwslt14 | Files | Demo | Local, Field(discriminator="kind")]
+
+
+class Text(Section):
+    tokenizer: Literal["moses", "none"]
+    lowercase: bool
+    min_tokens: PositiveInt
+    max_tokens: PositiveInt
+    max_ratio: Annotated[float, Field(ge=1)]
+    valid_every: Annotated[int, Field(ge=2)]
+    merges: PositiveInt
+    joined_dictionary: bool
+
+
+class Model(Flags):
+    arch: str
+    encoder_layers: PositiveInt | None = None
+    decoder_layers: PositiveInt | None = None
+    encoder_embed_dim: PositiveInt | None = None
+    decoder_embed_dim: PositiveInt | None = None
+    encoder_conv_dim: PositiveInt | None = None
+    decoder_conv_dim: PositiveInt | None = None
+    encoder_ffn_embed_dim: PositiveInt | None = None
+    decoder_ffn_embed_dim: PositiveInt | None = None
+    encoder_attention_heads: PositiveInt | None = None
+    decoder_attention_heads: PositiveInt | None = None
+    encoder_kernel_size_list: list[PositiveInt] | None = None
+    decoder_kernel_size_list: list[PositiveInt] | None = None
+    encoder_conv_type: Literal["lightweight", "dynamic"] | None = None
+    decoder_conv_type: Literal["lightweight", "dynamic"] | None = None
+    encoder_glu: Literal[0, 1] | None = None
+    decoder_glu: Literal[0, 1] | None = None
+    dropout: float | None = None
+    attention_dropout: float | None = None
+    weight_dropout: float | None = None
+    share_decoder_input_output_embed: bool | None = None
+
+
+class Training(Flags):
+    own = frozenset({"fp16", "checkpoint", "average_last"})
+    optimizer: str
+    adam_betas: str | None = None
+    clip_norm: float | None = None
+    weight_decay: float | None = None
+    lr: float | list[float]
+    lr_scheduler: str
+    warmup_updates: int | None = None
+    warmup_init_lr: float | None = None
+    criterion: str
+    label_smoothing: float | None = None
+    max_tokens: PositiveInt
+    max_epoch: PositiveInt | None = None
+    max_update: PositiveInt | None = None
+    update_epoch_batch_itr: Literal["True", "False"]
+    eval_bleu: bool | None = None
+    eval_bleu_args: dict[str, Any] | None = None
+    eval_bleu_detok: str | None = None
+    eval_bleu_remove_bpe: bool | None = None
+    best_checkpoint_metric: str | None = None
+    maximize_best_checkpoint_metric: bool | None = None
+    fp16: bool
+    checkpoint: Literal["best", "last", "average"]
+    average_last: PositiveInt
+
+    @model_validator(mode="after")
+    def ends(self) -> "Training":
+        """fairseq trains for ever without a limit."""
+        if self.max_epoch is None and self.max_update is None:
+            raise ValueError("needs an end: set training.max_epoch or training.max_update")
+        return self
+
+    def flags(self) -> dict[str, Any]:
+        """fairseq's flags; the last epochs are kept where they are to be averaged."""
+        kept = {"keep_last_epochs": self.average_last if self.checkpoint == "average" else 1}
+        return kept | super().flags()
+
+
+class Decoding(Flags):
+    beam: PositiveInt
+    lenpen: float
+    remove_bpe: Literal[True]
+    max_tokens: PositiveInt
+    required_batch_size_multiple: Literal[1]
+
+
+class Metric(Section):
+    metric: Literal["bleu", "chrf", "ter"]
+    text: Literal["tokens", "detokenised"]
+    lowercase: bool
+    tokenize: Literal["none", "13a", "intl", "char", "zh"] | None = None
+
+
+class Scoring(Section):
+    metrics: Annotated[dict[Name, Metric], Field(min_length=1)]
+
+
+class Runtime(Section):
+    device: Literal["auto", "cpu", "cuda"]
+    threads: PositiveInt | None
+    mirror: str | None
+    log_interval: PositiveInt
+
+
+class Experiment(Section):
+    """One fully resolved config: config/config.yaml without the recipe, which only sets the others' keys."""
+
+    corpus: Corpus
+    text: Text
+    model: Model
+    training: Training
+    decoding: Decoding
+    scoring: Scoring
+    runtime: Runtime
+    source: Language
+    target: Language
+    seed: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def speaks_both(self) -> "Experiment":
+        """Source and target must be the corpus' two languages."""
+        if self.source == self.target or not {self.source, self.target} <= set(self.corpus.languages):
+            raise ValueError(
+                f"source={self.source} target={self.target}: the corpus holds "
+                f"{' and '.join(self.corpus.languages)}; name each of them once"
+            )
+        return self

@@ -1,0 +1,115 @@
+"""python -m bleuprint.text.tokenise: the steps of prepare-iwslt14.sh from raw text to cleaned tokens."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import yaml
+
+from bleuprint.files import DataError, read_lines, write_lines
+from bleuprint.text.moses import tokenize
+
+MAX_TOKEN = 1000  # characters; Moses' clean-corpus-n drops pairs with longer tokens
+CHUNK = 2000  # lines per piece of work
+
+
+def tokens_of(lines: list[str], language: str, tokenizer: str, lowercase: bool) -> list[str]:
+    """Each line as lower-cased tokens separated by single spaces."""
+    if tokenizer == "moses":
+        lines = [tokenize(line, language) for line in lines]
+    lines = [" ".join(line.split()) for line in lines]
+    return [line.lower() for line in lines] if lowercase else lines
+
+
+def is_clean(source: str, target: str, min_tokens: int, max_tokens: int, max_ratio: float) -> bool:
+    """Whether a tokenised pair passes Moses' clean-corpus-n."""
+    pair = source.split(" "), target.split(" ")
+    if not (source and target):
+        return False
+    lengths = sorted(map(len, pair))
+    return (
+        lengths[0] >= min_tokens
+        and lengths[1] <= max_tokens
+        and lengths[1] <= max_ratio * lengths[0]
+        and all(len(token) <= MAX_TOKEN for tokens in pair for token in tokens)
+    )
+
+
+def prepare(raw: Path, output: Path, config: dict, workers: int) -> dict[str, tuple[int, int]]:
+    """Tokenise every part of `raw`, clean the training pairs, split validation off where there is none.
+
+    Args:
+        raw: folder of PART.LANGUAGE files.
+        output: folder for the tokenised PART.LANGUAGE files, and `train.both` to learn BPE on.
+        config: the text stage's slice.
+        workers: processes.
+
+    Returns:
+        For each part its pairs before and after.
+
+    Raises:
+        DataError: no pair is left in a part.
+    """
+    languages = config["source"], config["target"]
+    parts = sorted({path.stem for path in raw.glob(f"*.{languages[0]}")})
+    clean = partial(is_clean, **{key: config[key] for key in ("min_tokens", "max_tokens", "max_ratio")})
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    before = {}
+    with ProcessPoolExecutor(workers) as pool:
+        tokenised = {
+            (part, language): _tokens(pool, read_lines(raw / f"{part}.{language}"), language, config)
+            for part in parts
+            for language in languages
+        }
+        for part in parts:
+            pairs[part] = list(zip(*(tokenised.pop((part, language)) for language in languages), strict=True))
+            before[part] = len(pairs[part])
+    pairs["train"] = [pair for pair in pairs["train"] if clean(*pair)]
+    if "valid" not in pairs:
+        every = config["valid_every"]
+        pairs["valid"] = pairs["train"][every - 1 :: every]
+        pairs["train"] = [pair for number, pair in enumerate(pairs["train"], 1) if number % every]
+    for part, kept in pairs.items():
+        if not kept:
+            raise DataError(f"{raw}: no pair is left in {part} after cleaning; check text.max_tokens and max_ratio.")
+        for side, language in enumerate(languages):
+            write_lines(output / f"{part}.{language}", (pair[side] for pair in kept))
+    # prepare-iwslt14.sh learns BPE on the source side followed by the target side
+    write_lines(output / "train.both", (pair[side] for side in (0, 1) for pair in pairs["train"]))
+    return {part: (before.get(part, 0), len(kept)) for part, kept in pairs.items()}
+
+
+def _tokens(pool: ProcessPoolExecutor, lines: list[str], language: str, config: dict) -> Iterator[str]:
+    work = partial(tokens_of, language=language, tokenizer=config["tokenizer"], lowercase=config["lowercase"])
+    return (line for chunk in pool.map(work, _chunks(lines)) for line in chunk)
+
+
+def _chunks(lines: Iterable[str]) -> Iterator[list[str]]:
+    lines = iter(lines)
+    while chunk := list(islice(lines, CHUNK)):
+        yield chunk
+
+
+def main() -> None:
+    """Entry point; bad input ends in one sentence."""
+    parser = argparse.ArgumentParser(prog="bleuprint.text.tokenise", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="the text stage's config.yaml")
+    parser.add_argument("--raw", type=Path, required=True, help="the corpus stage's PART.LANGUAGE files")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
+    try:
+        counts = prepare(arguments.raw, arguments.output, config, arguments.workers)
+    except DataError as error:
+        sys.exit(f"bleuprint: {error}")
+    for part, (before, after) in counts.items():
+        print(f"{part}: {after:,} pairs" + (f" of {before:,} raw" if before else ", split off train"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""python -m bleuprint.training.checkpoint: pick the best or last checkpoint, or average the last epochs."""
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from bleuprint.files import DataError, replacing
+
+EPOCH = re.compile(r"checkpoint(\d+)\.pt")
+
+
+def pick(save_dir: Path, choice: str, last: int) -> list[Path]:
+    """The checkpoints that make the model: one for `best` and `last`, up to `last` epochs for `average`.
+
+    Raises:
+        DataError: fairseq left none of that kind.
+    """
+    if choice == "average":
+        epochs = {int(match[1]): path for path in save_dir.iterdir() if (match := EPOCH.fullmatch(path.name))}
+        found = [epochs[epoch] for epoch in sorted(epochs)[-last:]]
+    else:
+        found = [path for path in [save_dir / f"checkpoint_{choice}.pt"] if path.exists()]
+    if not found:
+        raise DataError(f"{save_dir}: there is no checkpoint for training.checkpoint={choice}; look into its log.")
+    return found
+
+
+def average(paths: list[Path]) -> dict[str, Any]:
+    """The last checkpoint with each parameter replaced by the mean over all, added up in float64."""
+    import torch
+
+    import bleuprint.fairseq_plugin  # noqa: F401  (allow-lists what fairseq's checkpoints need)
+
+    total: dict[str, Any] = {}
+    for path in paths:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for name, tensor in state["model"].items():
+            total[name] = total.get(name, 0) + tensor.double() if tensor.is_floating_point() else tensor
+    state["model"] = {
+        name: (value / len(paths)).to(state["model"][name].dtype) if value.is_floating_point() else value
+        for name, value in total.items()
+    }
+    return state
+
+
+def main() -> None:
+    """Entry point; a missing checkpoint ends in one sentence."""
+    parser = argparse.ArgumentParser(prog="bleuprint.training.checkpoint", description=__doc__)
+    parser.add_argument("--save-dir", type=Path, required=True, help="fairseq-train's --save-dir")
+    parser.add_argument("--choose", choices=["best", "last", "average"], required=True)
+    parser.add_argument("--last", type=int, default=1, help="epochs to average")
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    try:
+        paths = pick(arguments.save_dir, arguments.choose, arguments.last)
+    except DataError as error:
+        sys.exit(f"bleuprint: {error}")
+    print(f"{arguments.choose}: {', '.join(path.name for path in paths)}")
+    if arguments.choose != "average":
+        arguments.output.unlink(missing_ok=True)
+        os.link(paths[0], arguments.output)  # fairseq replaces its files, it never writes into them
+        return
+    import torch
+
+    with replacing(arguments.output, "wb") as file:
+        torch.save(average(paths), file)
+
+
+if __name__ == "__main__":
+    main()

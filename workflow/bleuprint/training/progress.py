@@ -1,0 +1,135 @@
+"""python -m bleuprint.training.progress: follow fairseq-train's log, keep it, show it, make metrics of it."""
+
+import argparse
+import json
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from bleuprint.files import replacing
+
+LINE = re.compile(r"\| (train_inner|train|valid) \| (\{.*\})\s*$")
+QUIET = 30  # seconds between two plain lines where the output is no terminal
+# fairseq's name (less its split's prefix) → ours; updates and epoch come first
+NAMES = {
+    "num_updates": "updates",
+    "epoch": "epoch",
+    "loss": "loss",
+    "nll_loss": "nll_loss",
+    "ppl": "perplexity",
+    "bleu": "bleu",
+    "lr": "lr",
+    "gnorm": "gradient_norm",
+    "wps": "words_per_second",
+    "wall": "wall_seconds",
+}
+SPLITS = {"train_inner": "train", "train": "train_epoch", "valid": "valid"}
+
+
+def metrics_of(line: str) -> dict[str, Any] | None:
+    """The figures of one line of fairseq's JSON log, or None if it has none.
+
+    Returns:
+        `split` (train: since the line before, train_epoch, valid), `updates`, `epoch` (of a train line: with its
+        fraction), and what the line has of loss and nll_loss (base 2, per token), perplexity, bleu (on the
+        dictionary's tokens, for choosing checkpoints only), lr, words_per_second and wall_seconds.
+    """
+    match = LINE.search(line)
+    if match is None:
+        return None
+    kind, values = match[1], json.loads(match[2])
+    values = {key.removeprefix(f"{kind}_"): value for key, value in values.items()}
+    row: dict[str, Any] = {"split": SPLITS[kind]}
+    for name, ours in NAMES.items():
+        if values.get(name) not in (None, ""):
+            row[ours] = float(values[name])
+    row["updates"] = int(row.get("updates", 0))
+    row["epoch"] = float(values.get("update", row["epoch"]))
+    return row
+
+
+def tidy(lines: Iterable[str]) -> list[dict[str, Any]]:
+    """All figures of a log, in order of updates; what a resumed training did again counts once, the last time."""
+    rows = {(row["updates"], row["split"]): row for row in map(metrics_of, lines) if row is not None}
+    order = list(SPLITS.values())
+    return [rows[key] for key in sorted(rows, key=lambda key: (key[0], order.index(key[1])))]
+
+
+class Display:
+    """Epoch, updates, loss and time left: a bar on a terminal, plain lines elsewhere."""
+
+    def __init__(self, max_epoch: int | None, max_update: int | None, name: str, stream: TextIO = sys.stderr) -> None:
+        self.max_epoch, self.max_update, self.stream, self.name = max_epoch, max_update, stream, name
+        self.start: tuple[float, float] | None = None  # time and fraction done when this session began
+        self.last_line = 0.0
+        form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
+        self.bar = tqdm(total=1.0, desc=name, file=stream, bar_format=form) if stream.isatty() else None
+
+    def done(self, row: dict[str, Any]) -> float:
+        """The fraction of the training that is over."""
+        by_epoch = row["epoch"] / self.max_epoch if self.max_epoch else 0.0
+        by_update = row["updates"] / self.max_update if self.max_update else 0.0
+        return min(1.0, max(by_epoch, by_update))
+
+    def show(self, row: dict[str, Any]) -> None:
+        """Show one row of figures."""
+        now, done = time.monotonic(), self.done(row)
+        if self.start is None:
+            self.start = now, done
+        began, before = self.start
+        left = (now - began) / (done - before) * (1 - done) if done > before else None
+        epochs = f"/{self.max_epoch}" if self.max_epoch else ""
+        words = [f"epoch {row['epoch']:.1f}{epochs}", f"update {row['updates']:,}", f"loss {row['loss']:.3f}"]
+        if row["split"] == "valid":
+            words[2] = f"validation loss {row['loss']:.3f}"
+            words += [f"BLEU {row['bleu']:.1f}"] if "bleu" in row else []
+        if "words_per_second" in row:
+            words.append(f"{row['words_per_second']:,.0f} words/s")
+        if left is not None:
+            words.append(f"{tqdm.format_interval(left)} left")
+        text = ", ".join(words)
+        if self.bar is not None:
+            self.bar.n = done
+            self.bar.set_postfix_str(text)
+        elif row["split"] == "valid" or now - self.last_line > QUIET:
+            self.last_line = now
+            print(f"{self.name}: {text}", file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """End the bar's line."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def main() -> None:
+    """Entry point: fairseq-train's output comes in on standard input."""
+    parser = argparse.ArgumentParser(prog="bleuprint.training.progress", description=__doc__)
+    parser.add_argument("--name", required=True, help="what to call the training on the terminal")
+    parser.add_argument("--log", type=Path, required=True, help="the log, appended to, so that a resumed one is whole")
+    parser.add_argument("--metrics", type=Path, required=True, help="metrics.jsonl, written at the end")
+    parser.add_argument("--max-epoch", type=int)
+    parser.add_argument("--max-update", type=int)
+    arguments = parser.parse_args()
+    # Ctrl-C reaches the whole process group; what fairseq-train still says after it belongs in the log
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    display = Display(arguments.max_epoch, arguments.max_update, arguments.name)
+    with open(arguments.log, "a", encoding="utf-8") as log:
+        for line in sys.stdin:
+            log.write(line)
+            log.flush()
+            row = metrics_of(line)
+            if row is not None and row["split"] != "train_epoch":
+                display.show(row)
+    display.close()
+    with open(arguments.log, encoding="utf-8") as log, replacing(arguments.metrics) as metrics:
+        metrics.writelines(json.dumps(row) + "\n" for row in tidy(log))
+
+
+if __name__ == "__main__":
+    main()

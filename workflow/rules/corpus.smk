@@ -1,0 +1,26 @@
+from bleuprint.corpus import arguments as corpus_arguments
+
+
+rule corpus:
+    input:
+        [f"results/corpus/{key}/raw" for key in PLAN.stages["corpus"]],
+
+
+rule raw_text:
+    output:
+        directory("results/corpus/{corpus}/raw"),
+    log:
+        "results/corpus/{corpus}/corpus.log",
+    params:
+        identity=lambda w: PLAN.stage("corpus", w.corpus).identity,
+        # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
+        where=lambda w, threads: corpus_arguments(PLAN.stage("corpus", w.corpus).experiment, PLAN.runtime),
+    threads: 1
+    resources:
+        mem_mb=1000,
+    conda:
+        "../../envs/bleuprint.yaml"
+    shell:
+        "(set -x; python -m bleuprint.folder {params.identity:q} results/corpus/{wildcards.corpus};"
+        " python -m bleuprint.corpus --config results/corpus/{wildcards.corpus}/config.yaml --output {output}"
+        " --downloads results/corpus/{wildcards.corpus}/downloads {params.where:q}) 2>&1 | tee {log}"

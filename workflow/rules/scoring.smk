@@ -1,0 +1,28 @@
+rule scoring:
+    input:
+        [f"results/scoring/{key}/scores.json" for key in PLAN.stages["scoring"]],
+
+
+rule score:
+    input:
+        tokens=lambda w: PLAN.upstream("scoring", w.scoring, "decoding") + "/hypotheses.tok",
+        text=lambda w: PLAN.upstream("scoring", w.scoring, "decoding") + "/hypotheses.txt",
+        tokenized=lambda w: PLAN.upstream("scoring", w.scoring, "text") + "/tokenized",
+        raw=lambda w: PLAN.upstream("scoring", w.scoring, "corpus") + "/raw",
+    output:
+        "results/scoring/{scoring}/scores.json",
+    log:
+        "results/scoring/{scoring}/score.log",
+    params:
+        identity=lambda w: PLAN.stage("scoring", w.scoring).identity,
+        target=lambda w: PLAN.stage("scoring", w.scoring).experiment.target,
+    threads: 1
+    resources:
+        mem_mb=1000,
+    conda:
+        "../../envs/bleuprint.yaml"
+    shell:
+        "(set -x; python -m bleuprint.folder {params.identity:q} results/scoring/{wildcards.scoring};"
+        " python -m bleuprint.scoring --config results/scoring/{wildcards.scoring}/config.yaml"
+        " --tokens {input.tokens} {input.tokenized}/test.{params.target}"
+        " --detokenised {input.text} {input.raw}/test.{params.target} --output {output}) > {log} 2>&1"

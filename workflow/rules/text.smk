@@ -1,0 +1,91 @@
+from bleuprint.fairseq_flags import preprocess
+from bleuprint.text.fingerprint import expected
+
+
+rule text:
+    input:
+        [f"results/text/{key}/bin" for key in PLAN.stages["text"]],
+
+
+rule tokenise:
+    input:
+        raw=lambda w: PLAN.upstream("text", w.text, "corpus") + "/raw",
+    output:
+        directory("results/text/{text}/tokenized"),
+    log:
+        "results/text/{text}/tokenise.log",
+    params:
+        identity=lambda w: PLAN.stage("text", w.text).identity,
+    threads: THREADS
+    resources:
+        mem_mb=1000,
+    conda:
+        "../../envs/bleuprint.yaml"
+    shell:
+        "(set -x; python -m bleuprint.folder {params.identity:q} results/text/{wildcards.text};"
+        " python -m bleuprint.text.tokenise --config results/text/{wildcards.text}/config.yaml --raw {input.raw}"
+        " --output {output} --workers {threads}) > {log} 2>&1"
+
+
+rule learn_bpe:
+    input:
+        tokenized="results/text/{text}/tokenized",
+    output:
+        "results/text/{text}/codes",
+    log:
+        "results/text/{text}/learn_bpe.log",
+    params:
+        merges=lambda w: PLAN.stage("text", w.text).experiment.text.merges,
+    threads: 1
+    resources:
+        mem_mb=1000,
+    conda:
+        "../../envs/bleuprint.yaml"
+    shell:
+        "(set -x; subword-nmt learn-bpe --input {input.tokenized}/train.both --output {output}"
+        " --symbols {params.merges}) > {log} 2>&1"
+
+
+rule apply_bpe:
+    input:
+        tokenized="results/text/{text}/tokenized",
+        codes="results/text/{text}/codes",
+    output:
+        directory("results/text/{text}/bpe"),
+    log:
+        "results/text/{text}/apply_bpe.log",
+    threads: THREADS
+    resources:
+        mem_mb=1000,
+    conda:
+        "../../envs/bleuprint.yaml"
+    shell:
+        "(mkdir {output}; for file in $(ls {input.tokenized} | grep -v '[.]both$'); do (set -x;"
+        " subword-nmt apply-bpe --codes {input.codes} --input {input.tokenized}/$file --output {output}/$file"
+        " --num-workers {threads}); done) > {log} 2>&1"
+
+
+rule binarise:
+    input:
+        tokenized="results/text/{text}/tokenized",
+        bpe="results/text/{text}/bpe",
+    output:
+        directory("results/text/{text}/bin"),
+    log:
+        "results/text/{text}/binarise.log",
+    params:
+        flags=lambda w: preprocess(PLAN.stage("text", w.text).experiment),
+        # Functions of `threads` are how, not what: Snakemake does not compare them with the last call's
+        expected=lambda w, threads: expected(PLAN.stage("text", w.text).choice),
+        # fairseq does the first of its chunks alone, after the others: many small ones keep the cores busy
+        workers=lambda w, threads: 2 * threads,
+    threads: THREADS
+    resources:
+        mem_mb=1000,
+    conda:
+        "../../envs/bleuprint.yaml"
+    shell:
+        "(set -x; fairseq-preprocess {params.flags} --trainpref {input.bpe}/train --validpref {input.bpe}/valid"
+        " --testpref {input.bpe}/test --destdir {output} --workers {params.workers}) > {log} 2>&1;"
+        " python -m bleuprint.text.fingerprint --folder results/text/{wildcards.text} --expected {params.expected:q}"
+        " 2>&1 | tee -a {log}"

@@ -1,0 +1,40 @@
+from bleuprint.fairseq_flags import train, train_how
+from bleuprint.training import choice_flags, length_flags
+
+
+rule training:
+    input:
+        [f"results/training/{key}/checkpoint.pt" for key in PLAN.stages["training"]],
+
+
+rule train:
+    input:
+        data=lambda w: PLAN.upstream("training", w.training, "text") + "/bin",
+    output:
+        checkpoint="results/training/{training}/checkpoint.pt",
+        metrics="results/training/{training}/metrics.jsonl",
+    log:
+        "results/training/{training}/train.log",
+    params:
+        identity=lambda w: PLAN.stage("training", w.training).identity,
+        flags=lambda w: train(PLAN.stage("training", w.training).experiment),
+        # Functions of `threads` are how, not what: Snakemake does not compare them with the last call's
+        how=lambda w, threads: train_how(PLAN.stage("training", w.training).experiment, PLAN.runtime),
+        length=lambda w, threads: length_flags(PLAN.stage("training", w.training).experiment.training),
+        choice=lambda w, threads: choice_flags(PLAN.stage("training", w.training).experiment.training),
+    threads: THREADS
+    resources:
+        gpu=GPUS,
+        mem_mb=8000,
+    conda:
+        "../../envs/bleuprint.yaml"
+    shell:
+        # The save-dir is no output: it survives a failed job, and the next one goes on from its checkpoints
+        "folder=results/training/{wildcards.training};"
+        " python -m bleuprint.folder {params.identity:q} $folder;"
+        " export OMP_NUM_THREADS={threads};"
+        " (set -x; fairseq-train {input.data} {params.flags} --save-dir $folder/checkpoints {params.how}) 2>&1"
+        " | python -m bleuprint.training.progress --name {wildcards.training} --log {log} --metrics {output.metrics}"
+        " {params.length};"
+        " python -m bleuprint.training.checkpoint --save-dir $folder/checkpoints {params.choice}"
+        " --output {output.checkpoint} >> {log} 2>&1"
