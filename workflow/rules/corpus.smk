@@ -14,7 +14,7 @@ rule raw_text:
     params:
         identity=lambda w: PLAN.stage("corpus", w.corpus).identity,
         # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
-        where=lambda w, threads: corpus_arguments(PLAN.stage("corpus", w.corpus).experiment, PLAN.runtime),
+        where=lambda w, threads: corpus_arguments(PLAN.stage("corpus", w.corpus).experiment.corpus, PLAN.runtime),
     threads: 1
     resources:
         mem_mb=1000,
