@@ -1,6 +1,5 @@
 """bleuprint: corpus → text → training → decoding → scoring → report, driven by the Hydra tree in config/."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -8,9 +7,9 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# So that rules also find the package in conda environments of their own
+# So that the rules' commands find the package in conda environments of their own, too
 sys.path.insert(0, f"{workflow.basedir}/workflow")
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
+shell.prefix(f'set -euo pipefail; export PYTHONPATH="{sys.path[0]}"; ')
 
 from bleuprint.config import ConfigError, experiments
 from bleuprint.device import refuse, uses_gpu
@@ -28,9 +27,9 @@ GPUS = int(uses_gpu(PLAN.runtime))
 
 
 rule all:
+    default_target: True
     input:
         "results/report/scores.json",
-    default_target: True
 
 
 include: "workflow/rules/corpus.smk"
@@ -48,4 +47,7 @@ onstart:
 
 onsuccess:
     if any(job.rule.name == "write_report" for job in workflow.dag.jobs):
-        print(Path("results/report/scores.txt").read_text() + "\nresults/report/scores.tsv and scores.json hold it too.")
+        print(
+            Path("results/report/scores.txt").read_text()
+            + "\nresults/report/scores.tsv and scores.json hold it too."
+        )

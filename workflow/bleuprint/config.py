@@ -145,11 +145,9 @@ def _near(word: str, known: list[str]) -> str:
 
 def _explain(error: Exception) -> str:
     """One line for an error of Hydra or OmegaConf."""
-    wrong = re.search(r"Could not override '([^']+)'", str(error)) or re.search(
-        r"full_key: (\S+)", str(error)
-    )
+    wrong = re.search(r"Could not override '([^']+)'", str(error)) or re.search(r"full_key: (\S+)", str(error))
     if "Missing mandatory value" in str(error) and wrong:
-        return f"{wrong[1]}: needs a value; give it with overrides=\"{wrong[1]}=…\""
+        return f'{wrong[1]}: needs a value; give it with overrides="{wrong[1]}=…"'
     if not wrong:
         return " ".join(str(error).split())
     key = wrong[1]

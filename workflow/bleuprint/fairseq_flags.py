@@ -101,7 +101,7 @@ def _mark(command: Command) -> Path:
 
 
 def _parse(command: Command) -> str | None:
-    """fairseq's complaint about a command, or None."""
+    """Fairseq's complaint about a command, or None."""
     from fairseq import options
 
     program, words = command

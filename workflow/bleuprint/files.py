@@ -18,9 +18,9 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path` that takes its place when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
     try:
-        with open(temporary, mode, **text) as file:
+        with open(temporary, mode, encoding=encoding, newline=newline) as file:
             yield file
         os.replace(temporary, path)
     finally:

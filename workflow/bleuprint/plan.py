@@ -54,6 +54,10 @@ class Run:
         """The run's folder of that stage."""
         return f"results/{stage}/{self.keys[stage]}"
 
+    def file(self, stage: str, name: str) -> str:
+        """The path of the file `name` in the run's folder of that stage."""
+        return f"{self.folder(stage)}/{name}"
+
     @property
     def description(self) -> str:
         """Canonical JSON of what the report says of the run, its resolved config included."""
@@ -90,13 +94,13 @@ class Plan:
         """How things are computed, the same for all runs."""
         return self.runs[0].choice.experiment.runtime
 
-    def upstream(self, name: str, key: str, wanted: str) -> str:
-        """The folder of the stage `wanted` that the stage `name` in the folder `key` builds on."""
+    def upstream(self, name: str, key: str, wanted: str, file: str) -> str:
+        """The path of `file` in the stage `wanted` that the stage `name` in the folder `key` builds on."""
         for above in reversed(STAGES[STAGES.index(wanted) : STAGES.index(name)]):
             parent = self.stage(name, key).parent
             assert parent is not None
             name, key = above, parent
-        return f"results/{name}/{key}"
+        return f"results/{name}/{key}/{file}"
 
     def run(self, name: str) -> Run:
         """The run of that name.

@@ -80,7 +80,7 @@ def rows(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         row = {key: run[key] for key in ("run", "recipe", "corpus", "model", "seed", "sentences")}
         row["overrides"] = " ".join(run["overrides"])
         row |= {name: metric["score"] for name, metric in run["metrics"].items()}
-        bleu = next((metric for metric in run["metrics"].values() if "brevity_penalty" in metric), {})
+        bleu: dict[str, Any] = next((metric for metric in run["metrics"].values() if "brevity_penalty" in metric), {})
         table.append(row | {key: bleu[key] for key in ("brevity_penalty", "length_ratio") if key in bleu})
     return table
 

@@ -44,6 +44,8 @@ class Expected(Section):
 
 
 class Iwslt14(Section):
+    """The archive of IWSLT14."""
+
     how = frozenset({"sources", "expected", "pairs", "archive"})
     kind: Literal["iwslt14"]
     languages: tuple[Language, Language]
@@ -54,13 +56,24 @@ class Iwslt14(Section):
     expected: Expected | None
     pairs: PositiveInt | None
 
+    @model_validator(mode="after")
+    def known(self) -> "Iwslt14":
+        """What is downloaded must be verifiable, and its identity must not be empty."""
+        if self.bytes is None and self.sha256 is None:
+            raise ValueError("give corpus.bytes or corpus.sha256, so that the archive can be verified")
+        return self
+
 
 class PublishedFile(Section):
+    """A file by its published name and checksum."""
+
     name: Name
     sha256: Sha256
 
 
 class Files(Section):
+    """A corpus published as line-aligned gzip'd files."""
+
     how = frozenset({"sources", "pairs"})
     kind: Literal["files"]
     languages: tuple[Language, Language]
@@ -70,6 +83,8 @@ class Files(Section):
 
 
 class Demo(Section):
+    """The generated corpus."""
+
     kind: Literal["demo"]
     languages: tuple[Literal["de"], Literal["en"]]
     pairs: PositiveInt
@@ -79,6 +94,8 @@ class Demo(Section):
 
 
 class Local(Section):
+    """The user's own line-aligned files."""
+
     how = frozenset({"train", "valid", "test"})  # names; the files' hashes are the identity
     kind: Literal["local"]
     languages: tuple[Language, Language]
@@ -92,6 +109,8 @@ Corpus = Annotated[Iwslt14 | Files | Demo | Local, Field(discriminator="kind")]
 
 
 class Text(Section):
+    """The text stage."""
+
     tokenizer: Literal["moses", "none"]
     lowercase: bool
     min_tokens: PositiveInt
@@ -103,6 +122,8 @@ class Text(Section):
 
 
 class Model(Flags):
+    """What is trained: architecture, sizes, dropout."""
+
     arch: str
     encoder_layers: PositiveInt | None = None
     decoder_layers: PositiveInt | None = None
@@ -127,6 +148,8 @@ class Model(Flags):
 
 
 class Training(Flags):
+    """How it is trained, and which checkpoint becomes the model."""
+
     own = frozenset({"fp16", "checkpoint", "average_last"})
     optimizer: str
     adam_betas: str | None = None
@@ -154,18 +177,20 @@ class Training(Flags):
 
     @model_validator(mode="after")
     def ends(self) -> "Training":
-        """fairseq trains for ever without a limit."""
+        """Fairseq trains for ever without a limit."""
         if self.max_epoch is None and self.max_update is None:
             raise ValueError("needs an end: set training.max_epoch or training.max_update")
         return self
 
     def flags(self) -> dict[str, Any]:
-        """fairseq's flags; the last epochs are kept where they are to be averaged."""
+        """Fairseq's flags; the last epochs are kept where they are to be averaged."""
         kept = {"keep_last_epochs": self.average_last if self.checkpoint == "average" else 1}
         return kept | super().flags()
 
 
 class Decoding(Flags):
+    """How the test set is translated."""
+
     beam: PositiveInt
     lenpen: float
     remove_bpe: Literal[True]
@@ -174,6 +199,8 @@ class Decoding(Flags):
 
 
 class Metric(Section):
+    """One score by sacrebleu."""
+
     metric: Literal["bleu", "chrf", "ter"]
     text: Literal["tokens", "detokenised"]
     lowercase: bool
@@ -181,10 +208,14 @@ class Metric(Section):
 
 
 class Scoring(Section):
+    """The scores of a run, by name."""
+
     metrics: Annotated[dict[Name, Metric], Field(min_length=1)]
 
 
 class Runtime(Section):
+    """How things are computed; no part of any result's identity."""
+
     device: Literal["auto", "cpu", "cuda"]
     threads: PositiveInt | None
     mirror: str | None

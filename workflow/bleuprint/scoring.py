@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.metrics.base import Metric
+from sacrebleu.metrics.bleu import BLEU, BLEUScore
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
 
 from bleuprint.files import DataError, read_lines, write_json
 
@@ -31,14 +34,14 @@ def score(metric: dict[str, Any], hypotheses: list[str], references: list[str]) 
     name, lowercase = metric["metric"], metric["lowercase"]
     if name == "bleu":
         # `force` only silences the warning about tokenised text, which is what tokenize: none asks for
-        scorer = BLEU(lowercase=lowercase, tokenize=metric["tokenize"] or "13a", force=True)
+        scorer: Metric = BLEU(lowercase=lowercase, tokenize=metric["tokenize"] or "13a", force=True)
     elif name == "chrf":
         scorer = CHRF(lowercase=lowercase)
     else:
         scorer = TER(case_sensitive=not lowercase)
     result = scorer.corpus_score(hypotheses, [references])
     row = {"score": result.score, "signature": str(scorer.get_signature()), "text": metric["text"]}
-    if name == "bleu":
+    if isinstance(result, BLEUScore):
         row |= {"brevity_penalty": result.bp, "length_ratio": result.ratio, "precisions": result.precisions}
     return row
 

@@ -11,15 +11,15 @@ rule raw_text:
         directory("results/corpus/{corpus}/raw"),
     log:
         "results/corpus/{corpus}/corpus.log",
+    conda:
+        "../../envs/bleuprint.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
     params:
         identity=lambda w: PLAN.stage("corpus", w.corpus).identity,
         # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
         where=lambda w, threads: corpus_arguments(PLAN.stage("corpus", w.corpus).experiment.corpus, PLAN.runtime),
-    threads: 1
-    resources:
-        mem_mb=1000,
-    conda:
-        "../../envs/bleuprint.yaml"
     shell:
         "(set -x; python -m bleuprint.folder {params.identity:q} results/corpus/{wildcards.corpus};"
         " python -m bleuprint.corpus --config results/corpus/{wildcards.corpus}/config.yaml --output {output}"

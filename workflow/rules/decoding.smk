@@ -8,27 +8,27 @@ rule decoding:
 
 rule translate:
     input:
-        data=lambda w: PLAN.upstream("decoding", w.decoding, "text") + "/bin",
-        references=lambda w: PLAN.upstream("decoding", w.decoding, "text") + "/tokenized",
-        checkpoint=lambda w: PLAN.upstream("decoding", w.decoding, "training") + "/checkpoint.pt",
+        data=lambda w: PLAN.upstream("decoding", w.decoding, "text", "bin"),
+        references=lambda w: PLAN.upstream("decoding", w.decoding, "text", "tokenized"),
+        checkpoint=lambda w: PLAN.upstream("decoding", w.decoding, "training", "checkpoint.pt"),
     output:
         generated="results/decoding/{decoding}/generate-test.txt",
         tokens="results/decoding/{decoding}/hypotheses.tok",
         text="results/decoding/{decoding}/hypotheses.txt",
     log:
         "results/decoding/{decoding}/translate.log",
+    conda:
+        "../../envs/bleuprint.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPUS,
+        mem_mb=8000,
     params:
         identity=lambda w: PLAN.stage("decoding", w.decoding).identity,
         flags=lambda w: generate(PLAN.stage("decoding", w.decoding).experiment),
         # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
         how=lambda w, threads: generate_how(PLAN.stage("decoding", w.decoding).experiment, PLAN.runtime),
         target=lambda w: PLAN.stage("decoding", w.decoding).experiment.target,
-    threads: THREADS
-    resources:
-        gpu=GPUS,
-        mem_mb=8000,
-    conda:
-        "../../envs/bleuprint.yaml"
     shell:
         "folder=results/decoding/{wildcards.decoding};"
         " export OMP_NUM_THREADS={threads};"

@@ -6,22 +6,22 @@ rule report:
 rule gather_run:
     input:
         lambda w: [
-            PLAN.run(w.run).folder("training") + "/checkpoint.pt",
-            PLAN.run(w.run).folder("training") + "/metrics.jsonl",
-            PLAN.run(w.run).folder("decoding") + "/hypotheses.txt",
-            PLAN.run(w.run).folder("scoring") + "/scores.json",
+            PLAN.run(w.run).file("training", "checkpoint.pt"),
+            PLAN.run(w.run).file("training", "metrics.jsonl"),
+            PLAN.run(w.run).file("decoding", "hypotheses.txt"),
+            PLAN.run(w.run).file("scoring", "scores.json"),
         ],
     output:
         "results/runs/{run}/scores.json",
     log:
         "results/runs/{run}/gather.log",
-    params:
-        description=lambda w: PLAN.run(w.run).description,
+    conda:
+        "../../envs/bleuprint.yaml"
     threads: 1
     resources:
         mem_mb=1000,
-    conda:
-        "../../envs/bleuprint.yaml"
+    params:
+        description=lambda w: PLAN.run(w.run).description,
     shell:
         "python -m bleuprint.report run {params.description:q} > {log} 2>&1"
 
@@ -35,10 +35,10 @@ rule write_report:
         table="results/report/scores.txt",
     log:
         "results/report/report.log",
+    conda:
+        "../../envs/bleuprint.yaml"
     threads: 1
     resources:
         mem_mb=1000,
-    conda:
-        "../../envs/bleuprint.yaml"
     shell:
         "python -m bleuprint.report table {input} --folder results/report > {log} 2>&1"

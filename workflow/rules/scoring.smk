@@ -5,22 +5,22 @@ rule scoring:
 
 rule score:
     input:
-        tokens=lambda w: PLAN.upstream("scoring", w.scoring, "decoding") + "/hypotheses.tok",
-        text=lambda w: PLAN.upstream("scoring", w.scoring, "decoding") + "/hypotheses.txt",
-        tokenized=lambda w: PLAN.upstream("scoring", w.scoring, "text") + "/tokenized",
-        raw=lambda w: PLAN.upstream("scoring", w.scoring, "corpus") + "/raw",
+        tokens=lambda w: PLAN.upstream("scoring", w.scoring, "decoding", "hypotheses.tok"),
+        text=lambda w: PLAN.upstream("scoring", w.scoring, "decoding", "hypotheses.txt"),
+        tokenized=lambda w: PLAN.upstream("scoring", w.scoring, "text", "tokenized"),
+        raw=lambda w: PLAN.upstream("scoring", w.scoring, "corpus", "raw"),
     output:
         "results/scoring/{scoring}/scores.json",
     log:
         "results/scoring/{scoring}/score.log",
-    params:
-        identity=lambda w: PLAN.stage("scoring", w.scoring).identity,
-        target=lambda w: PLAN.stage("scoring", w.scoring).experiment.target,
+    conda:
+        "../../envs/bleuprint.yaml"
     threads: 1
     resources:
         mem_mb=1000,
-    conda:
-        "../../envs/bleuprint.yaml"
+    params:
+        identity=lambda w: PLAN.stage("scoring", w.scoring).identity,
+        target=lambda w: PLAN.stage("scoring", w.scoring).experiment.target,
     shell:
         "(set -x; python -m bleuprint.folder {params.identity:q} results/scoring/{wildcards.scoring};"
         " python -m bleuprint.scoring --config results/scoring/{wildcards.scoring}/config.yaml"

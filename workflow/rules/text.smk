@@ -9,18 +9,18 @@ rule text:
 
 rule tokenise:
     input:
-        raw=lambda w: PLAN.upstream("text", w.text, "corpus") + "/raw",
+        raw=lambda w: PLAN.upstream("text", w.text, "corpus", "raw"),
     output:
         directory("results/text/{text}/tokenized"),
     log:
         "results/text/{text}/tokenise.log",
-    params:
-        identity=lambda w: PLAN.stage("text", w.text).identity,
+    conda:
+        "../../envs/bleuprint.yaml"
     threads: THREADS
     resources:
         mem_mb=1000,
-    conda:
-        "../../envs/bleuprint.yaml"
+    params:
+        identity=lambda w: PLAN.stage("text", w.text).identity,
     shell:
         "(set -x; python -m bleuprint.folder {params.identity:q} results/text/{wildcards.text};"
         " python -m bleuprint.text.tokenise --config results/text/{wildcards.text}/config.yaml --raw {input.raw}"
@@ -34,13 +34,13 @@ rule learn_bpe:
         "results/text/{text}/codes",
     log:
         "results/text/{text}/learn_bpe.log",
-    params:
-        merges=lambda w: PLAN.stage("text", w.text).experiment.text.merges,
+    conda:
+        "../../envs/bleuprint.yaml"
     threads: 1
     resources:
         mem_mb=1000,
-    conda:
-        "../../envs/bleuprint.yaml"
+    params:
+        merges=lambda w: PLAN.stage("text", w.text).experiment.text.merges,
     shell:
         "(set -x; subword-nmt learn-bpe --input {input.tokenized}/train.both --output {output}"
         " --symbols {params.merges}) > {log} 2>&1"
@@ -54,11 +54,11 @@ rule apply_bpe:
         directory("results/text/{text}/bpe"),
     log:
         "results/text/{text}/apply_bpe.log",
+    conda:
+        "../../envs/bleuprint.yaml"
     threads: THREADS
     resources:
         mem_mb=1000,
-    conda:
-        "../../envs/bleuprint.yaml"
     shell:
         "(mkdir {output}; for file in $(ls {input.tokenized} | grep -v '[.]both$'); do (set -x;"
         " subword-nmt apply-bpe --codes {input.codes} --input {input.tokenized}/$file --output {output}/$file"
@@ -73,17 +73,17 @@ rule binarise:
         directory("results/text/{text}/bin"),
     log:
         "results/text/{text}/binarise.log",
+    conda:
+        "../../envs/bleuprint.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=1000,
     params:
         flags=lambda w: preprocess(PLAN.stage("text", w.text).experiment),
         # Functions of `threads` are how, not what: Snakemake does not compare them with the last call's
         expected=lambda w, threads: expected(PLAN.stage("text", w.text).choice),
         # fairseq does the first of its chunks alone, after the others: many small ones keep the cores busy
         workers=lambda w, threads: 2 * threads,
-    threads: THREADS
-    resources:
-        mem_mb=1000,
-    conda:
-        "../../envs/bleuprint.yaml"
     shell:
         "(set -x; fairseq-preprocess {params.flags} --trainpref {input.bpe}/train --validpref {input.bpe}/valid"
         " --testpref {input.bpe}/test --destdir {output} --workers {params.workers}) > {log} 2>&1;"

@@ -9,12 +9,18 @@ rule training:
 
 rule train:
     input:
-        data=lambda w: PLAN.upstream("training", w.training, "text") + "/bin",
+        data=lambda w: PLAN.upstream("training", w.training, "text", "bin"),
     output:
         checkpoint="results/training/{training}/checkpoint.pt",
         metrics="results/training/{training}/metrics.jsonl",
     log:
         "results/training/{training}/train.log",
+    conda:
+        "../../envs/bleuprint.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPUS,
+        mem_mb=8000,
     params:
         identity=lambda w: PLAN.stage("training", w.training).identity,
         flags=lambda w: train(PLAN.stage("training", w.training).experiment),
@@ -22,12 +28,6 @@ rule train:
         how=lambda w, threads: train_how(PLAN.stage("training", w.training).experiment, PLAN.runtime),
         length=lambda w, threads: length_flags(PLAN.stage("training", w.training).experiment.training),
         choice=lambda w, threads: choice_flags(PLAN.stage("training", w.training).experiment.training),
-    threads: THREADS
-    resources:
-        gpu=GPUS,
-        mem_mb=8000,
-    conda:
-        "../../envs/bleuprint.yaml"
     shell:
         # The save-dir is no output: it survives a failed job, and the next one goes on from its checkpoints
         "folder=results/training/{wildcards.training};"

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -37,7 +38,7 @@ def main() -> None:
         print(f"{part}: {len(parts[f'{part}.{languages[0]}']):,} pairs")
 
 
-def _iwslt14(identity: dict, arguments: argparse.Namespace) -> Parts:
+def _iwslt14(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
     archive = fetch(
         arguments.archive,
         arguments.source,
@@ -49,7 +50,7 @@ def _iwslt14(identity: dict, arguments: argparse.Namespace) -> Parts:
     return read_archive(archive, tuple(identity["languages"]))
 
 
-def _files(identity: dict, arguments: argparse.Namespace) -> Parts:
+def _files(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
     return {
         part: read_text(
             fetch(
@@ -64,12 +65,12 @@ def _files(identity: dict, arguments: argparse.Namespace) -> Parts:
     }
 
 
-def _demo(identity: dict, arguments: argparse.Namespace) -> Parts:
+def _demo(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
     sizes = {"train": identity["pairs"], "valid": identity["valid_pairs"], "test": identity["test_pairs"]}
     return generate(sizes, identity["seed"])
 
 
-def _local(identity: dict, arguments: argparse.Namespace) -> Parts:
+def _local(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
     languages = tuple(identity["languages"])
     parts = {
         f"{part}.{language}": read_text(local_file(prefix, language))

@@ -17,7 +17,7 @@ ATTEMPTS = 5  # per source
 BACKOFF = 1.0  # seconds before the second attempt; doubled for each further one
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
 CHUNK = 1 << 16  # bytes
-WAY_OUT = "put the file into a folder and name that folder with overrides=\"runtime.mirror=FOLDER\""
+WAY_OUT = 'put the file into a folder and name that folder with overrides="runtime.mirror=FOLDER"'
 
 
 class Interrupted(Exception):

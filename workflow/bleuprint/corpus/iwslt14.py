@@ -68,7 +68,5 @@ def _training(lines: list[str]) -> list[str]:
 
 def _segments(lines: list[str]) -> list[str]:
     return [
-        SEGMENT.sub("", line).replace("</seg>", "").strip().replace("’", "'")
-        for line in lines
-        if "<seg id" in line
+        SEGMENT.sub("", line).replace("</seg>", "").strip().replace("’", "'") for line in lines if "<seg id" in line
     ]

@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -39,7 +40,7 @@ def is_clean(source: str, target: str, min_tokens: int, max_tokens: int, max_rat
     )
 
 
-def prepare(raw: Path, output: Path, config: dict, workers: int) -> dict[str, tuple[int, int]]:
+def prepare(raw: Path, output: Path, config: dict[str, Any], workers: int) -> dict[str, tuple[int, int]]:
     """Tokenise every part of `raw`, clean the training pairs, split validation off where there is none.
 
     Args:
@@ -56,7 +57,7 @@ def prepare(raw: Path, output: Path, config: dict, workers: int) -> dict[str, tu
     """
     languages = config["source"], config["target"]
     parts = sorted({path.stem for path in raw.glob(f"*.{languages[0]}")})
-    clean = partial(is_clean, **{key: config[key] for key in ("min_tokens", "max_tokens", "max_ratio")})
+    limits = config["min_tokens"], config["max_tokens"], config["max_ratio"]
     pairs: dict[str, list[tuple[str, str]]] = {}
     before = {}
     with ProcessPoolExecutor(workers) as pool:
@@ -68,7 +69,7 @@ def prepare(raw: Path, output: Path, config: dict, workers: int) -> dict[str, tu
         for part in parts:
             pairs[part] = list(zip(*(tokenised.pop((part, language)) for language in languages), strict=True))
             before[part] = len(pairs[part])
-    pairs["train"] = [pair for pair in pairs["train"] if clean(*pair)]
+    pairs["train"] = [pair for pair in pairs["train"] if is_clean(*pair, *limits)]
     if "valid" not in pairs:
         every = config["valid_every"]
         pairs["valid"] = pairs["train"][every - 1 :: every]
@@ -83,7 +84,7 @@ def prepare(raw: Path, output: Path, config: dict, workers: int) -> dict[str, tu
     return {part: (before.get(part, 0), len(kept)) for part, kept in pairs.items()}
 
 
-def _tokens(pool: ProcessPoolExecutor, lines: list[str], language: str, config: dict) -> Iterator[str]:
+def _tokens(pool: ProcessPoolExecutor, lines: list[str], language: str, config: dict[str, Any]) -> Iterator[str]:
     work = partial(tokens_of, language=language, tokenizer=config["tokenizer"], lowercase=config["lowercase"])
     return (line for chunk in pool.map(work, _chunks(lines)) for line in chunk)
 

@@ -34,6 +34,7 @@ def average(paths: list[Path]) -> dict[str, Any]:
 
     import bleuprint.fairseq_plugin  # noqa: F401  (allow-lists what fairseq's checkpoints need)
 
+    state: dict[str, Any] = {}
     total: dict[str, Any] = {}
     for path in paths:
         state = torch.load(path, map_location="cpu", weights_only=True)
