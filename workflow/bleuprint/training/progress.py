@@ -89,7 +89,7 @@ class Display:
         if row["split"] == "valid":
             words[2] = f"validation loss {row['loss']:.3f}"
             words += [f"BLEU {row['bleu']:.1f}"] if "bleu" in row else []
-        if "words_per_second" in row:
+        if row["split"] == "train" and "words_per_second" in row:
             words.append(f"{row['words_per_second']:,.0f} words/s")
         if left is not None:
             words.append(f"{tqdm.format_interval(left)} left")
