@@ -21,9 +21,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from bleuprint.schema import Experiment
+from bleuprint.schema import Decoding, Experiment, Flags, Model, Training
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
+FLAG_SECTIONS: dict[str, type[Flags]] = {"model": Model, "training": Training, "decoding": Decoding}
 
 
 class ConfigError(Exception):
@@ -117,13 +118,24 @@ def _choice(words: list[str]) -> Choice:
 
 @cache
 def _compose(words: tuple[str, ...]) -> DictConfig:
-    for override in OverridesParser.create().parse_overrides(list(words)):
+    overrides = OverridesParser.create().parse_overrides(list(words))
+    for override in overrides:
         _check_group(override)
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            return compose("config", list(words), return_hydra_config=True)
+            return compose("config", [_set_or_add(override) for override in overrides], return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error)) from None
+
+
+def _set_or_add(override: Override) -> str:
+    """An override as Hydra gets it: a flag that the schema or a plus names is set, whether a file has it or not."""
+    section, _, key = override.key_or_group.partition(".")
+    word: str = override.input_line
+    known = key in FLAG_SECTIONS.get(section, Flags).model_fields
+    if section in FLAG_SECTIONS and not override.is_delete() and (known or override.is_add()):
+        return "++" + word.lstrip("+")
+    return word
 
 
 def _check_group(override: Override) -> None:
@@ -158,9 +170,7 @@ def _explain(error: Exception) -> str:
     known = sorted(getattr(field.annotation, "model_fields", {}))
     add = "; a fairseq flag that no file names is added with a plus: +" + key
     there = f"; {section} has {', '.join(known)}" if known else ""
-    return f"{key}: no such key{_near(leaf, known)}{there}" + (
-        add if section in ("model", "training", "decoding") else ""
-    )
+    return f"{key}: no such key{_near(leaf, known)}{there}" + (add if section in FLAG_SECTIONS else "")
 
 
 def _explain_value(error: ValidationError) -> str:

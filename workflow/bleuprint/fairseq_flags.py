@@ -79,14 +79,7 @@ def check(experiments: Iterable[Experiment]) -> None:
     unknown = sorted(command for command in wanted if not _mark(command).exists())
     if not unknown:
         return
-    # In a process of its own: fairseq brings torch, and changes logging and Hydra's state
-    result = subprocess.run(
-        [sys.executable, "-m", __name__, "--parse"], input=json.dumps(unknown), capture_output=True, text=True
-    )
-    if result.returncode != 0:
-        raise ConfigError(f"fairseq could not be loaded to check its flags: {result.stderr.strip()[-500:]}")
-    complaints = json.loads(result.stdout.splitlines()[-1])
-    for (program, _), complaint in zip(unknown, complaints, strict=True):
+    for (program, _), complaint in zip(unknown, complaints(unknown), strict=True):
         if complaint is not None:
             raise ConfigError(f"{program}: {complaint}; see {program} --help for its flags")
     with contextlib.suppress(OSError):  # a read-only environment just asks again
@@ -95,13 +88,29 @@ def check(experiments: Iterable[Experiment]) -> None:
             _mark(command).touch()
 
 
+def complaints(commands: list[Command]) -> list[str | None]:
+    """What fairseq's parser says against each command, or None.
+
+    Raises:
+        ConfigError: fairseq cannot be loaded.
+    """
+    # In a process of its own: fairseq brings torch, and changes logging and Hydra's state
+    result = subprocess.run(
+        [sys.executable, "-m", __name__, "--parse"], input=json.dumps(commands), capture_output=True, text=True
+    )
+    if result.returncode != 0:
+        raise ConfigError(f"fairseq could not be loaded to check its flags: {result.stderr.strip()[-500:]}")
+    found: list[str | None] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
 def _mark(command: Command) -> Path:
     text = canonical([version("ve-fairseq"), command])
     return KNOWN / hashlib.sha256(text.encode()).hexdigest()
 
 
 def _parse(command: Command) -> str | None:
-    """Fairseq's complaint about a command, or None."""
+    """fairseq's complaint about a command, or None."""
     from fairseq import options
 
     program, words = command

@@ -102,7 +102,7 @@ def write_table(folder: Path, runs: list[dict[str, Any]]) -> None:
         writer = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
         writer.writeheader()
         writer.writerows(table)
-    write_lines(folder / "scores.txt", [show(table)])
+    write_lines(folder / "scores.txt", [show(table), "", f"{folder}/scores.tsv and scores.json hold these figures."])
 
 
 def main() -> None:

@@ -150,7 +150,7 @@ class Model(Flags):
 class Training(Flags):
     """How it is trained, and which checkpoint becomes the model."""
 
-    own = frozenset({"fp16", "checkpoint", "average_last"})
+    own = frozenset({"fp16", "checkpoint", "average_last"})  # fp16: only where there is a GPU
     optimizer: str
     adam_betas: str | None = None
     clip_norm: float | None = None
@@ -177,13 +177,18 @@ class Training(Flags):
 
     @model_validator(mode="after")
     def ends(self) -> "Training":
-        """Fairseq trains for ever without a limit."""
+        """fairseq trains for ever without a limit."""
         if self.max_epoch is None and self.max_update is None:
             raise ValueError("needs an end: set training.max_epoch or training.max_update")
         return self
 
+    def identity(self) -> dict[str, Any]:
+        """As for any section; `average_last` counts only where checkpoints are averaged."""
+        keys = super().identity()
+        return keys if self.checkpoint == "average" else {k: v for k, v in keys.items() if k != "average_last"}
+
     def flags(self) -> dict[str, Any]:
-        """Fairseq's flags; the last epochs are kept where they are to be averaged."""
+        """fairseq's flags; the last epochs are kept where they are to be averaged."""
         kept = {"keep_last_epochs": self.average_last if self.checkpoint == "average" else 1}
         return kept | super().flags()
 

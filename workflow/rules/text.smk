@@ -60,7 +60,7 @@ rule apply_bpe:
     resources:
         mem_mb=1000,
     shell:
-        "(mkdir {output}; for file in $(ls {input.tokenized} | grep -v '[.]both$'); do (set -x;"
+        "((set -x; mkdir {output}); for file in $(ls {input.tokenized} | grep -v '[.]both$'); do (set -x;"
         " subword-nmt apply-bpe --codes {input.codes} --input {input.tokenized}/$file --output {output}/$file"
         " --num-workers {threads}); done) > {log} 2>&1"
 

@@ -32,7 +32,7 @@ def main() -> None:
         check_aligned(parts, languages, f"corpus {identity['kind']}")
         for name, lines in parts.items():
             write_lines(arguments.output / name, lines)
-    except DataError as error:
+    except (DataError, OSError) as error:
         sys.exit(f"bleuprint: {error}")
     for part in dict.fromkeys(name.split(".")[0] for name in parts):
         print(f"{part}: {len(parts[f'{part}.{languages[0]}']):,} pairs")
@@ -46,6 +46,7 @@ def _iwslt14(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
         mirror=arguments.mirror,
         size=identity["bytes"],
         digest=identity["sha256"],
+        another='overrides="corpus.bytes=… corpus.sha256=…"',
     )
     return read_archive(archive, tuple(identity["languages"]))
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 from tqdm import tqdm
+from urllib3.exceptions import HTTPError as TransferError
 
 from bleuprint.files import DataError, sha256
 
@@ -32,6 +33,7 @@ def fetch(
     mirror: Path | None = None,
     size: int | None = None,
     digest: str | None = None,
+    another: str | None = None,
 ) -> Path:
     """Find `name` in `mirror` or get it from the first of `sources` that has it.
 
@@ -42,6 +44,7 @@ def fetch(
         mirror: a folder searched before any source; with the file in it nothing touches the network.
         size: the file's bytes, if known.
         digest: its SHA-256, if known.
+        another: what a user sets to have another edition of the file than the one expected.
 
     Returns:
         A verified file, in `folder` or, for local sources, where it lies.
@@ -53,8 +56,8 @@ def fetch(
     if landed.exists() and _mismatch(landed, size, digest) is None:
         return landed
     failures = []
-    local = [mirror / name] if mirror is not None else []
-    for source in [*map(str, local), *sources]:
+    local = [str(mirror / name)] if mirror is not None else []
+    for source in [*local, *sources]:
         try:
             if urlsplit(source).scheme in ("http", "https"):
                 return _download(source, landed, size, digest)
@@ -62,16 +65,19 @@ def fetch(
             wrong = _mismatch(path, size, digest)
             if wrong is None:
                 return path
-            if not (path.parent == mirror and not path.exists()):
-                failures.append(f"{source}: {wrong}")
+            failures.append(f"{source}: {wrong}")
         except (Interrupted, RetryError, requests.RequestException) as error:
             failures.append(f"{source}: {_reason(error)}")
-    raise DataError(f"{name} could not be had ({'; '.join(failures) or 'no source is named'}); {WAY_OUT}.")
+    unexpected = another and any(": wrong " in failure for failure in failures)
+    hint = f"if what is there is what you want, set {another}, else " if unexpected else ""
+    raise DataError(f"{name} could not be had ({'; '.join(failures) or 'no source is named'}); {hint}{WAY_OUT}.")
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, RetryError):
         error = error.last_attempt.exception() or error
+    if isinstance(error, requests.exceptions.SSLError):
+        return "no secure connection, its certificate may be unknown here"
     if isinstance(error, requests.ConnectionError):
         return "no connection"
     if isinstance(error, requests.HTTPError) and error.response is not None:
@@ -118,7 +124,7 @@ def _transfer(url: str, part: Path, size: int | None) -> None:
     # Identity: a compressed transfer could be neither resumed nor measured
     headers["Accept-Encoding"] = "identity"
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if response.status_code == 416:  # what is there is no beginning of this file
+        if response.status_code == 416 and have:  # what is there is no beginning of this file
             part.unlink()
             raise Interrupted("the unfinished download did not fit the file")
         if response.status_code == 429 or response.status_code >= 500:
@@ -131,13 +137,14 @@ def _transfer(url: str, part: Path, size: int | None) -> None:
         _check_space(part.parent, (total or 0) - have)
         with (
             open(part, "ab" if have else "wb") as file,
-            tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.name.split(".part")[0]) as bar,
+            tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=Path(part.stem).stem) as bar,
         ):
             try:
-                for piece in response.iter_content(CHUNK):
+                # Not iter_content: it unpacks what a server labels as gzip, and drops up to a chunk when cut
+                for piece in response.raw.stream(CHUNK, decode_content=False):
                     file.write(piece)
                     bar.update(len(piece))
-            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            except TransferError as error:
                 raise Interrupted("the connection was cut") from error
             if total is not None and file.tell() < total:
                 raise Interrupted("the connection was cut")

@@ -45,6 +45,9 @@ def check_aligned(parts: Parts, languages: tuple[str, str], where: str) -> None:
     """
     one, other = languages
     for part in sorted({name.split(".")[0] for name in parts}):
+        for language in languages:
+            if f"{part}.{language}" not in parts:
+                raise DataError(f"{where}: {part}.{language} is missing.")
         counts = {language: len(parts[f"{part}.{language}"]) for language in languages}
         for language, count in counts.items():
             if count == 0 or not any(map(str.strip, parts[f"{part}.{language}"])):
@@ -57,10 +60,19 @@ def check_aligned(parts: Parts, languages: tuple[str, str], where: str) -> None:
 
 
 def hold_out(parts: Parts, languages: tuple[str, str], every: int) -> Parts:
-    """Take every `every`-th distinct pair of train for test, and all its copies out of train."""
+    """Take every `every`-th distinct pair of train for test, and all its copies out of train.
+
+    Raises:
+        DataError: there are fewer distinct pairs than that.
+    """
     pairs = list(zip(*(parts[f"train.{language}"] for language in languages), strict=True))
     distinct = list(dict.fromkeys(pairs))
     held = distinct[every - 1 :: every]
+    if not held:
+        raise DataError(
+            f"train has only {len(distinct)} distinct pairs, too few to hold out every {every}th for test; "
+            f"name a test set with corpus.test or lower corpus.test_every."
+        )
     taken = set(held)
     kept = [pair for pair in pairs if pair not in taken]
     return parts | {

@@ -1,0 +1,107 @@
+"""What several test files share: the project's folder, real data, Snakemake in a folder of its own, fake fairseq."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Real corpora beside the checkout; they are not part of the project."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("../shared/data is not there")
+    return folder
+
+
+def run_snakemake(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Call Snakemake as a user does, with `folder` as working directory."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2", *arguments]
+    return subprocess.run(command, cwd=folder, env=os.environ | (env or {}), capture_output=True, text=True)
+
+
+@pytest.fixture
+def snakemake(tmp_path: Path) -> Snakemake:
+    """`snakemake(*arguments)` in a fresh folder."""
+
+    def call(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return run_snakemake(tmp_path, *arguments, env=env)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def sample_text(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Working directory in which the text stage has run on the IWSLT14 sample archive."""
+    folder = tmp_path_factory.mktemp("sample")
+    result = run_snakemake(folder, "text", "--config", sample_overrides(data))
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def sample_overrides(data: Path) -> str:
+    archive = data / "iwslt14_sample" / "de-en.tgz"
+    return f"overrides=corpus.sources=[{archive}] corpus.bytes={archive.stat().st_size}"
+
+
+def jobs(result: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """The job counts that Snakemake printed."""
+    assert result.returncode == 0, result.stderr
+    counts = {}
+    lines = (result.stdout + result.stderr).splitlines()
+    for line in lines[lines.index("Job stats:") + 3 :] if "Job stats:" in lines else []:
+        if not line.strip():
+            break
+        name, count = line.split()
+        counts[name] = int(count)
+    counts.pop("total", None)
+    return counts
+
+
+# Stand-ins for the heavy commands: each appends its arguments to $CALLS and writes what its rule needs.
+FAKES = {
+    "fairseq-preprocess": """
+for language in (flag("--source-lang"), flag("--target-lang")):
+    (Path(flag("--destdir")) / f"dict.{language}.txt").parent.mkdir(exist_ok=True)
+    (Path(flag("--destdir")) / f"dict.{language}.txt").write_text("a 1\\n")
+""",
+    "fairseq-train": """
+folder = Path(flag("--save-dir"))
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "checkpoint_best.pt").write_text("model")
+if "FAIL" in os.environ:
+    sys.exit(1)
+print('x | INFO | valid | {"epoch": 1, "valid_loss": "1.0", "valid_num_updates": "5"}')
+""",
+    "fairseq-generate": """
+lines = (Path(sys.argv[1]).parent / "tokenized" / "test.en").read_text().splitlines()
+folder = Path(flag("--results-path"))
+(folder / "generate-test.txt").write_text("".join(f"H-{n}\\t-0.1\\t{line}\\n" for n, line in enumerate(lines)))
+""",
+}
+
+
+@pytest.fixture
+def fake_fairseq(tmp_path: Path) -> dict[str, str]:
+    """Environment in which fairseq's commands are stand-ins; $CALLS names the file of their command lines."""
+    folder = tmp_path / "fakes"
+    folder.mkdir()
+    for name, body in FAKES.items():
+        script = f"""#!{sys.executable}
+import json, os, sys
+from pathlib import Path
+flag = lambda name: sys.argv[sys.argv.index(name) + 1]
+with open(os.environ["CALLS"], "a") as calls:
+    calls.write(json.dumps([{name!r}, *sys.argv[1:]]) + "\\n")
+{body}"""
+        (folder / name).write_text(script)
+        (folder / name).chmod(0o755)
+    return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "CALLS": str(tmp_path / "calls.jsonl")}

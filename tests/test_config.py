@@ -1,0 +1,154 @@
+"""The Hydra tree, its schema and its documentation; wrong input in one clear line."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bleuprint import schema
+from bleuprint.config import CONFIG_DIR, ConfigError, experiments, group_files
+
+YAMLS = sorted(CONFIG_DIR.rglob("*.yaml"))
+GROUP_FILES = [(group, file) for group, files in group_files().items() for file in files]
+SECTIONS = {"iwslt14": schema.Iwslt14, "files": schema.Files, "demo": schema.Demo, "local": schema.Local} | {
+    "text": schema.Text,
+    "model": schema.Model,
+    "training": schema.Training,
+    "decoding": schema.Decoding,
+    "scoring": schema.Scoring,
+    "runtime": schema.Runtime,
+}
+
+
+def one(**cli: Any) -> schema.Experiment:
+    (choice,) = experiments(cli)
+    return choice.experiment
+
+
+@pytest.fixture
+def local_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for language in ("de", "en"):
+        Path(f"mine.{language}").write_text("a\n" * 100)
+
+
+@pytest.mark.parametrize(("group", "file"), GROUP_FILES)
+def test_every_file_of_every_group_composes(group: str, file: str, local_text: None) -> None:
+    needs = {"overrides": "corpus.train=mine"} if (group, file) == ("corpus", "local") else {}
+    (choice,) = experiments({group: file, **needs})
+    assert choice.groups[group] == file
+
+
+def test_recipes_are_those_promised() -> None:
+    assert {"readme", "assignment", "lightconv", "dynamicconv", "demo", "cpu_small"} <= set(group_files()["recipe"])
+    assert experiments({})[0].groups["recipe"] == "readme"
+    assignment = one(recipe="assignment")
+    assert (assignment.training.max_epoch, assignment.model.dropout, assignment.training.label_smoothing) == (
+        15,
+        0.1,
+        0,
+    )
+    paper = one(recipe="dynamicconv")
+    assert (paper.model.encoder_conv_type, paper.model.decoder_glu, paper.training.max_update) == ("dynamic", 0, 50000)
+    assert (paper.training.checkpoint, paper.training.average_last, paper.decoding.beam) == ("average", 10, 4)
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=lambda path: str(path.relative_to(CONFIG_DIR)))
+def test_every_file_says_what_it_is_for(path: Path) -> None:
+    head = [line for line in path.read_text().splitlines() if line.startswith("#") and "@package" not in line]
+    assert head and len(head[0]) > 20
+    assert path.name == "config.yaml" or any("Source" in line or "snakemake " in line for line in head)
+
+
+def leaves(value: Any) -> set[str]:
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*map(leaves, value.values())) - {"defaults"}
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=lambda path: str(path.relative_to(CONFIG_DIR)))
+def test_every_key_is_documented(path: Path) -> None:
+    documented = set(re.findall(r"`([\w.]+)", (CONFIG_DIR / "README.md").read_text()))
+    documented |= {key.rpartition(".")[2] for key in documented}
+    keys = leaves(yaml.safe_load(path.read_text()))
+    names = {key for key in keys if re.fullmatch(r"[a-z][a-z0-9_]*", key)} - {"de", "en"}
+    assert names - documented == set()
+
+
+def test_schema_and_files_name_the_same_keys() -> None:
+    named: dict[str, set[str]] = {}
+    for path in YAMLS:
+        values = yaml.safe_load(path.read_text())
+        if path.parent.name in group_files() and path.parent.name != "recipe":
+            named.setdefault(values.get("kind", path.parent.name), set()).update(set(values) - {"defaults"})
+        elif path.parent.name == "recipe":
+            for section in set(values) - {"defaults"}:
+                named.setdefault(section, set()).update(values[section])
+    for section, model in SECTIONS.items():
+        assert named[section] == set(model.model_fields), section
+
+
+@pytest.mark.parametrize(
+    ("cli", "words"),
+    [
+        ({"model": "lightcnv"}, ["model=lightcnv", "lightconv, lightconv_tiny, transformer"]),
+        ({"modle": "lightconv"}, ["modle", "did you mean model?"]),
+        ({"overrides": "training.lrr=1"}, ["training.lrr", "did you mean lr?", "+training.lrr"]),
+        ({"overrides": "training.lr=fast"}, ["training.lr=fast", "number"]),
+        ({"overrides": "training.checkpoint=bets"}, ["training.checkpoint=bets", "'best', 'last' or 'average'"]),
+        ({"overrides": "text.merges=0"}, ["text.merges=0", "greater than 0"]),
+        ({"overrides": "text.merges=many"}, ["text.merges=many", "integer"]),
+        ({"overrides": "+text.stemming=true"}, ["text.stemming", "no such key"]),
+        ({"overrides": "tetx.merges=1"}, ["tetx.merges", "no such group"]),
+        ({"overrides": "training.max_epoch=null"}, ["max_epoch or training.max_update"]),
+        ({"overrides": "decoding.required_batch_size_multiple=8"}, ["decoding.required_batch_size_multiple=8", "1"]),
+        ({"overrides": "training.lr=[1"}, ["training.lr=[1"]),
+        ({"overrides": "runtime.threads=1,2"}, ["runtime", "swept"]),
+        ({"source": "fr"}, ["source=fr", "de and en"]),
+        ({"source": "en"}, ["source=en target=en"]),
+        ({"seed": "one"}, ["seed=one", "integer"]),
+        ({"recipe": "redme"}, ["recipe=redme", "readme"]),
+        ({"corpus": "local"}, ["corpus.train", "needs a value"]),
+        ({"overrides": {"a": "b"}}, ["overrides", "colon"]),
+    ],
+)
+def test_wrong_input_is_one_clear_line(cli: dict[str, Any], words: list[str]) -> None:
+    from bleuprint.plan import plan
+
+    with pytest.raises(ConfigError) as error:
+        plan(experiments(cli))
+    message = str(error.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_values_from_the_command_line_reach_hydra_as_typed() -> None:
+    assert one(overrides="training.lr=1e-3 decoding.beam=8").decoding.beam == 8
+    assert one(overrides=["decoding.beam=8", "+training.patience=3"]).training.flags()["patience"] == 3
+    assert one(overrides="~model.dropout").model.dropout is None
+    assert one(overrides="+training.label_smoothing=0.2").training.label_smoothing == 0.2  # a file has it
+    assert one(overrides="training.max_update=9").training.max_update == 9  # the schema has it, the file not
+    assert one(seed=7).seed == 7
+    assert one(overrides="model.dropout=0.25").model.dropout == 0.25
+    assert one(overrides="'+training.note=two words'").training.flags()["note"] == "two words"
+    assert one(overrides='+training.eval_bleu_args={"beam":4}').training.eval_bleu_args is not None
+
+
+def test_a_sweep_is_the_product_of_its_values() -> None:
+    choices = experiments({"model": "transformer,lightconv", "seed": "1,2,3"})
+    found = [(choice.groups["model"], choice.experiment.seed) for choice in choices]
+    assert found == [(model, seed) for model in ("transformer", "lightconv") for seed in (1, 2, 3)]
+    assert [choice.experiment.seed for choice in experiments({"seed": "range(1,101)"})] == list(range(1, 101))
+
+
+def test_reversing_the_direction_is_two_overrides() -> None:
+    experiment = one(source="en", target="de")
+    assert (experiment.source, experiment.target) == ("en", "de")
+
+
+def test_an_archive_that_could_not_be_verified_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"corpus\.bytes or corpus\.sha256"):
+        one(overrides="corpus.bytes=null")

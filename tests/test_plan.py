@@ -1,0 +1,110 @@
+"""Identity: what shares a folder, what does not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bleuprint.config import ConfigError, experiments
+from bleuprint.files import DataError
+from bleuprint.folder import begin
+from bleuprint.plan import STAGES, Plan, plan
+
+
+def planned(**cli: Any) -> Plan:
+    return plan(experiments(cli))
+
+
+def keys(**cli: Any) -> dict[str, str]:
+    (run,) = planned(**cli).runs
+    return run.keys
+
+
+def shared(one: dict[str, str], other: dict[str, str]) -> list[str]:
+    return [stage for stage in STAGES if one[stage] == other[stage]]
+
+
+@pytest.mark.parametrize(
+    ("cli", "same"),
+    [
+        ({"model": "lightconv"}, ["corpus", "text"]),
+        ({"seed": 2}, ["corpus", "text"]),
+        ({"overrides": "training.lr=1e-3"}, ["corpus", "text"]),
+        ({"overrides": "+training.label_smoothing_ramp=1"}, ["corpus", "text"]),
+        ({"overrides": "training.fp16=true"}, ["corpus", "text"]),
+        ({"overrides": "decoding.beam=8"}, ["corpus", "text", "training"]),
+        ({"overrides": "scoring.metrics.chrf.lowercase=false"}, ["corpus", "text", "training", "decoding"]),
+        ({"overrides": "text.merges=5000"}, ["corpus"]),
+        ({"text": "joined"}, ["corpus"]),
+        ({"source": "en", "target": "de"}, ["corpus"]),
+        ({"corpus": "multi30k_de_en"}, []),
+        ({"overrides": "corpus.bytes=5"}, []),
+        # how, not what
+        ({"overrides": "runtime.device=cpu runtime.threads=1 runtime.mirror=x runtime.log_interval=5"}, list(STAGES)),
+        ({"overrides": "corpus.sources=[here] corpus.expected=null corpus.pairs=1"}, list(STAGES)),
+        ({"overrides": "training.lr=0.00050 model.dropout=3e-1"}, list(STAGES)),
+        ({"overrides": "+training.patience=null"}, list(STAGES)),
+        ({"overrides": "training.average_last=3"}, list(STAGES)),  # nothing is averaged
+    ],
+)
+def test_what_shares_a_folder(cli: dict[str, Any], same: list[str]) -> None:
+    assert shared(keys(), keys(**cli)) == same
+
+
+def test_swapped_values_are_another_training() -> None:
+    one = keys(overrides="model.dropout=0.1 +model.attention_dropout=0.3")
+    other = keys(overrides="model.dropout=0.3 +model.attention_dropout=0.1")
+    assert shared(one, other) == ["corpus", "text"]
+
+
+def test_keys_are_the_same_in_every_session() -> None:
+    """A change here makes users train again; it must be meant (results change: raise plan.FORMAT)."""
+    assert keys(recipe="demo") == {
+        "corpus": "demo-cc559e86",
+        "text": "demo-de-en-369dc624",
+        "training": "transformer_tiny-seed1-6dd4b862",
+        "decoding": "transformer_tiny-seed1-93555029",
+        "scoring": "transformer_tiny-seed1-37c24251",
+    }
+
+
+def test_a_sweep_shares_stages_and_equal_runs_are_one() -> None:
+    sweep = planned(model="transformer,lightconv", seed="1,2,3")
+    assert len(sweep.runs) == 6
+    assert [len(sweep.stages[stage]) for stage in STAGES] == [1, 1, 6, 6, 6]
+    assert len(planned(overrides="decoding.beam=5,5").runs) == 1
+    # another recipe with the same keys is another run in the report, of the same results
+    assert len({run.name for run in sweep.runs}) == 6
+
+
+def test_upstream_names_the_folders_a_stage_builds_on() -> None:
+    demo = planned(recipe="demo")
+    (run,) = demo.runs
+    assert demo.upstream("scoring", run.keys["scoring"], "text", "bin") == f"results/text/{run.keys['text']}/bin"
+    assert demo.upstream("training", run.keys["training"], "text", "bin") == f"results/text/{run.keys['text']}/bin"
+    with pytest.raises(ConfigError, match="results/text/other"):
+        demo.upstream("text", "other", "corpus", "raw")
+
+
+def test_local_text_is_identified_by_its_content(tmp_path: Path) -> None:
+    def with_text(folder: str, text: str) -> dict[str, str]:
+        (tmp_path / folder).mkdir()
+        for language in ("de", "en"):
+            (tmp_path / folder / f"train.{language}").write_text(text)
+        return keys(corpus="local", overrides=f"corpus.train={tmp_path / folder}/train")
+
+    first, copy, changed = with_text("a", "x\n"), with_text("b", "x\n"), with_text("c", "y\n")
+    assert shared(first, copy) == list(STAGES)
+    assert shared(first, changed) == []
+    with pytest.raises(ConfigError, match=r"train\.de: no such file"):
+        keys(corpus="local", overrides=f"corpus.train={tmp_path}/train")
+
+
+def test_a_folder_of_another_version_is_not_gone_on_with(tmp_path: Path) -> None:
+    begin(tmp_path, '{"lr":1}')
+    begin(tmp_path, '{"lr":1}')
+    with pytest.raises(DataError, match=r"config\.yaml was not made by this version"):
+        begin(tmp_path, '{"lr":2}')
+    (tmp_path / "config.yaml").write_bytes(b"\xff{")
+    with pytest.raises(DataError, match="move"):
+        begin(tmp_path, '{"lr":1}')

@@ -1,0 +1,70 @@
+"""Scores equal sacrebleu's own, with its signatures."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sacrebleu
+
+from bleuprint.config import experiments
+from bleuprint.files import DataError
+from bleuprint.scoring import score
+
+HYPOTHESES = ["the cat sat on the mat .", "It 's a Dog ."]
+REFERENCES = ["The cat sat on the mat .", "it 's a small dog ."]
+
+
+def metrics() -> dict[str, dict[str, Any]]:
+    (choice,) = experiments({})
+    return {name: metric.model_dump() for name, metric in choice.experiment.scoring.metrics.items()}
+
+
+def test_each_metric_is_sacrebleus() -> None:
+    found = {name: score(metric, HYPOTHESES, REFERENCES) for name, metric in metrics().items()}
+    tokens = sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES], lowercase=True, tokenize="none", force=True)
+    assert found["bleu_tok_lc"]["score"] == tokens.score
+    assert found["sacrebleu_lc"]["score"] == sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES], lowercase=True).score
+    lowered = [[line.lower() for line in lines] for lines in (HYPOTHESES, REFERENCES)]
+    assert found["chrf"]["score"] == pytest.approx(sacrebleu.corpus_chrf(lowered[0], [lowered[1]]).score)
+    assert "case:lc" in found["bleu_tok_lc"]["signature"] and "tok:none" in found["bleu_tok_lc"]["signature"]
+    assert "tok:13a" in found["sacrebleu_lc"]["signature"]
+    assert found["bleu_tok_lc"]["brevity_penalty"] == tokens.bp < 1
+    assert found["bleu_tok_lc"]["length_ratio"] == 12 / 13
+
+
+def test_ter_and_case() -> None:
+    metric = {"metric": "ter", "text": "tokens", "lowercase": False, "tokenize": None}
+    assert score(metric, REFERENCES, REFERENCES)["score"] == 0
+    assert (
+        score(metric, HYPOTHESES, REFERENCES)["score"]
+        > score(metric | {"lowercase": True}, HYPOTHESES, REFERENCES)["score"]
+    )
+
+
+def test_counts_must_agree() -> None:
+    for hypotheses, references in ((HYPOTHESES, REFERENCES[:1]), ([], [])):
+        with pytest.raises(DataError, match="cannot be scored"):
+            score(metrics()["chrf"], hypotheses, references)
+
+
+def test_the_command_writes_scores_and_refuses_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(json.dumps({"metrics": metrics()}))
+    (tmp_path / "hyp").write_text("".join(f"{line}\n" for line in HYPOTHESES))
+    (tmp_path / "ref").write_text("".join(f"{line}\n" for line in REFERENCES))
+    (tmp_path / "short").write_text("one\n")
+
+    def run(reference: str) -> subprocess.CompletedProcess[str]:
+        arguments = f"--config config.yaml --tokens hyp {reference} --detokenised hyp ref --output scores.json"
+        command = [sys.executable, "-m", "bleuprint.scoring", *arguments.split()]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    assert run("ref").returncode == 0
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["sentences"] == 2
+    assert set(scores["metrics"]) == {"bleu_tok_lc", "sacrebleu_lc", "chrf"}
+    refused = run("short")
+    assert refused.returncode == 1
+    assert refused.stderr == "bleuprint: 2 hypotheses cannot be scored against 1 references.\n"

@@ -1,0 +1,138 @@
+"""The text stage equals prepare-iwslt14.sh to the byte."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from bleuprint.files import DataError, read_lines, write_lines
+from bleuprint.text.fingerprint import differences, fingerprint
+from bleuprint.text.moses import detokenize, tokenize
+from bleuprint.text.tokenise import is_clean, prepare
+
+CONFIG = {
+    "source": "de",
+    "target": "en",
+    "tokenizer": "moses",
+    "lowercase": True,
+    "min_tokens": 1,
+    "max_tokens": 175,
+    "max_ratio": 1.5,
+    "valid_every": 23,
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "tokens"),
+    [
+        ("Sie sagt, das ist's.", "Sie sagt , das ist &apos; s ."),
+        ("Brot, Käse usw.", "Brot , Käse usw ."),  # sacremoses alone keeps the stop on a prefix,
+        ("Er wurde 70.", "Er wurde 70 ."),  # a number,
+        ("Das war Vitamin B.", "Das war Vitamin B ."),  # an initial
+        ("Dr. Schmidt kam.", "Dr. Schmidt kam ."),
+        ("Und dann ...", "Und dann ..."),
+        ("Ende..", "Ende .."),
+        (".", "."),
+        ("", ""),
+        ("a & b < c | d [e]", "a &amp; b &lt; c &#124; d &#91; e &#93;"),
+        ("über-mäßig", "über-mäßig"),
+    ],
+)
+def test_tokenize_as_perl_does(line: str, tokens: str) -> None:
+    assert tokenize(line, "de") == tokens
+
+
+def test_detokenize_undoes_escapes() -> None:
+    assert detokenize("it &apos;s &quot; fine &quot; &amp; 5 &lt; 6 .", "en") == 'it\'s "fine" & 5 < 6.'
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "clean"),
+    [
+        ("a b", "a b", True),
+        ("", "a", False),
+        ("a", "", False),
+        ("a b c", "a b", True),  # exactly 1.5
+        ("a b c d", "a b", False),
+        ("a", "a b", False),
+        (" ".join("a" * 175), " ".join("b" * 175), True),
+        (" ".join("a" * 176), " ".join("b" * 175), False),
+        ("a" * 1000, "b", True),
+        ("a" * 1001, "b", False),
+    ],
+)
+def test_clean_as_clean_corpus_n(source: str, target: str, clean: bool) -> None:
+    assert is_clean(source, target, min_tokens=1, max_tokens=175, max_ratio=1.5) is clean
+
+
+def raw(folder: Path, **parts: list[str]) -> Path:
+    for part, lines in parts.items():
+        for language in ("de", "en"):
+            write_lines(folder / f"{part}.{language}", (f"{language} {line}" if line else "" for line in lines))
+    return folder
+
+
+def test_every_23rd_clean_pair_is_validation(tmp_path: Path) -> None:
+    lines = ["", *(f"Satz {n}" for n in range(100))]
+    counts = prepare(raw(tmp_path / "raw", train=lines, test=["eins", "", "drei"]), tmp_path / "out", CONFIG, 2)
+    assert counts == {"test": (3, 3), "train": (101, 96), "valid": (0, 4)}
+    assert read_lines(tmp_path / "out/valid.de") == [f"de satz {n}" for n in (22, 45, 68, 91)]
+    assert read_lines(tmp_path / "out/test.en") == ["en eins", "", "en drei"]  # never cleaned
+    both = read_lines(tmp_path / "out/train.both")
+    assert both == read_lines(tmp_path / "out/train.de") + read_lines(tmp_path / "out/train.en")
+
+
+def test_a_given_validation_set_is_kept(tmp_path: Path) -> None:
+    folder = raw(tmp_path / "raw", train=[str(n) for n in range(50)], valid=["v"], test=["t"])
+    assert prepare(folder, tmp_path / "out", CONFIG | {"tokenizer": "none", "lowercase": False}, 1) == {
+        "test": (1, 1),
+        "train": (50, 50),
+        "valid": (1, 1),
+    }
+
+
+def test_unicode_line_ends_inside_a_line_keep_the_lines_aligned(tmp_path: Path) -> None:
+    for tokenizer in ("moses", "none"):
+        folder = raw(tmp_path / tokenizer, train=["a b\u2028c\x85d\x0ce\rf"] * 30, test=["x\u2029y"])
+        prepare(folder, tmp_path / "out", CONFIG | {"tokenizer": tokenizer}, 1)
+        assert (tmp_path / "out/test.de").read_text().splitlines() == ["de x y"]
+        assert (tmp_path / "out/train.en").read_text().splitlines()[0] == "en a b c d e f"
+
+
+def test_nothing_left_is_said(tmp_path: Path) -> None:
+    folder = raw(tmp_path / "raw", train=["x " * 200], test=["t"])
+    with pytest.raises(DataError, match="no pair is left in train"):
+        prepare(folder, tmp_path / "out", CONFIG, 1)
+
+
+def test_differences_name_what_was_expected_and_found() -> None:
+    found = {"lines": {"train": 5, "test": 2}, "dictionary": {"de": 3}, "sha256": {}}
+    wanted = {"lines": {"train": 6, "test": 2}, "sha256": {"test.de": "ab"}}
+    assert differences(found, wanted) == [("lines train", 6, 5), ("sha256 test.de", "ab", None)]
+
+
+def test_every_output_on_the_sample_archive_is_the_scripts_own(data: Path, sample_text: Path) -> None:
+    golden = json.loads((data / "iwslt14_sample" / "golden.json").read_text())
+    (folder,) = (sample_text / "results" / "text").iterdir()
+    expected = {"codes": golden["bpe_codes"]["sha256"]}
+    expected |= {f"tokenized/{name}": facts["sha256"] for name, facts in golden["tokenized"].items()}
+    expected |= {f"bpe/{name}": facts["sha256"] for name, facts in golden["bpe"].items()}
+    expected |= {f"bin/{name}": facts["sha256"] for name, facts in golden["dict"].items()}
+    expected |= {f"bin/{name}": digest for name, digest in golden["bin"].items()}
+    assert len(expected) == 27
+    found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in expected}
+    assert found == expected
+
+
+def test_the_fingerprint_warns_where_the_data_is_not_the_published(data: Path, sample_text: Path) -> None:
+    (folder,) = (sample_text / "results" / "text").iterdir()
+    full = json.loads((data / "iwslt14_full" / "expected.json").read_text())
+    found = fingerprint(folder)
+    assert found["sha256"]["test.de"] == full["tokenized"]["test.de"]["sha256"]
+    assert found["lines"] == {"train": 54124, "valid": 2460, "test": 6750}
+    assert found["dictionary"] == {"de": 8384, "en": 6432}
+    log = (folder / "binarise.log").read_text()
+    assert "[de] Dictionary: 8384 types" in log
+    assert "WARNING: this is not the text" in log
+    assert "lines train" in log and "160239" in log and "54124" in log

@@ -1,0 +1,163 @@
+"""Following fairseq-train, picking and averaging checkpoints, refusing what would take days."""
+
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bleuprint import device
+from bleuprint.config import experiments
+from bleuprint.files import DataError
+from bleuprint.training.checkpoint import average, pick
+from bleuprint.training.progress import Display, metrics_of, tidy
+
+TRAIN = '2026 | INFO | train_inner | {"epoch": 2, "update": 1.5, "loss": "4.1", "nll_loss": "3", "wps": "900.5", "num_updates": "%d", "lr": "0.001", "gnorm": "1.2", "train_wall": "3", "wall": "12"}'  # noqa: E501
+VALID = '2026 | INFO | valid | {"epoch": 2, "valid_loss": "3.9", "valid_nll_loss": "2.5", "valid_bleu": "21.5", "valid_wps": "5000", "valid_num_updates": "%d"}'  # noqa: E501
+EPOCH = '2026 | INFO | train | {"epoch": 2, "train_loss": "4.0", "train_num_updates": "%d", "train_wall": "60"}'
+
+
+def test_metrics_of_each_kind_of_line() -> None:
+    assert metrics_of(TRAIN % 50) == {
+        "split": "train",
+        "updates": 50,
+        "epoch": 1.5,
+        "loss": 4.1,
+        "nll_loss": 3.0,
+        "lr": 0.001,
+        "gradient_norm": 1.2,
+        "words_per_second": 900.5,
+        "wall_seconds": 12.0,
+    }
+    valid = metrics_of(VALID % 80)
+    assert valid is not None
+    assert (valid["split"], valid["updates"], valid["epoch"], valid["bleu"]) == ("valid", 80, 2.0, 21.5)
+    assert metrics_of("2026 | INFO | fairseq.trainer | begin training epoch 1") is None
+    assert metrics_of('| train | {"epoch": 1, broken') is None
+
+
+def test_what_a_resumed_training_did_again_counts_once() -> None:
+    again = (TRAIN % 100).replace("4.1", "4.2")
+    rows = tidy([TRAIN % 50, TRAIN % 100, "killed", again, EPOCH % 120, VALID % 120])
+    assert [(row["split"], row["updates"]) for row in rows] == [
+        ("train", 50),
+        ("train", 100),
+        ("train_epoch", 120),
+        ("valid", 120),
+    ]
+    assert rows[1]["loss"] == 4.2
+
+
+def test_progress_shows_and_keeps_everything(tmp_path: Path) -> None:
+    lines = ["+ fairseq-train data", TRAIN % 50, VALID % 80, "a warning"]
+    arguments = ["--name", "run", "--log", "train.log", "--metrics", "m.jsonl", "--max-epoch", "4"]
+    result = subprocess.run(
+        [sys.executable, "-m", "bleuprint.training.progress", *arguments],
+        cwd=tmp_path,
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0
+    assert "run: epoch 1.5/4, update 50, loss 4.100, 900 words/s" in result.stderr
+    assert "run: epoch 2.0/4, update 80, validation loss 3.900, BLEU 21.5" in result.stderr
+    assert "left" in result.stderr
+    assert (tmp_path / "train.log").read_text() == "\n".join(lines)
+    assert [json.loads(line)["updates"] for line in (tmp_path / "m.jsonl").read_text().splitlines()] == [50, 80]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_a_bar() -> None:
+    stream = Terminal()
+    display = Display(max_epoch=4, max_update=None, name="run", stream=stream)
+    row = metrics_of(VALID % 80)
+    assert row is not None
+    display.show(row)
+    display.close()
+    assert "run  50%|" in stream.getvalue() and "BLEU 21.5" in stream.getvalue()
+    assert Display(max_epoch=4, max_update=100, name="run", stream=stream).done(row) == 0.8
+
+
+def checkpoint(path: Path, value: float) -> None:
+    model = {"weight": torch.full((3,), value, dtype=torch.float32), "version": torch.tensor([2])}
+    torch.save({"args": None, "cfg": None, "model": model, "epoch": value}, path)
+
+
+def test_pick(tmp_path: Path) -> None:
+    for name in ("checkpoint_best.pt", "checkpoint_last.pt", *(f"checkpoint{n}.pt" for n in (8, 9, 10, 11))):
+        (tmp_path / name).touch()
+    assert pick(tmp_path, "best", 1) == [tmp_path / "checkpoint_best.pt"]
+    assert pick(tmp_path, "last", 1) == [tmp_path / "checkpoint_last.pt"]
+    names = [path.name for path in pick(tmp_path, "average", 3)]
+    assert names == ["checkpoint9.pt", "checkpoint10.pt", "checkpoint11.pt"]
+    with pytest.raises(DataError, match=r"no checkpoint for training\.checkpoint=best"):
+        pick(tmp_path / "..", "best", 1)
+
+
+def test_average_is_the_mean_in_float64(tmp_path: Path) -> None:
+    values = [1e8, 1.0, -1e8, 0.5]  # float32 sums lose the small ones
+    paths = [tmp_path / f"checkpoint{n}.pt" for n in range(4)]
+    for path, value in zip(paths, values, strict=True):
+        checkpoint(path, value)
+    state = average(paths)
+    assert state["model"]["weight"].tolist() == [0.375] * 3
+    assert state["model"]["weight"].dtype == torch.float32
+    assert state["model"]["version"].tolist() == [2]
+    assert state["epoch"] == 0.5
+
+
+def test_a_checkpoint_that_carries_code_does_not_run_it(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    torch.save({"model": {}, "extra": Evil()}, tmp_path / "checkpoint1.pt")
+    with pytest.raises(pickle.UnpicklingError):
+        average([tmp_path / "checkpoint1.pt"])
+    assert not (tmp_path / "ran").exists()
+
+
+def experiment(**cli: Any) -> Any:
+    (choice,) = experiments(cli)
+    return choice.experiment
+
+
+def test_a_training_of_days_is_refused_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "gpus", lambda: 0)
+    reason = device.refusal(experiment(), threads=2)
+    assert reason is not None
+    assert "days on 2 CPU cores" in reason and "runtime.device=cpu" in reason
+    for recipe in ("assignment", "lightconv", "dynamicconv"):
+        assert device.refusal(experiment(recipe=recipe), threads=2) is not None
+    for recipe in ("demo", "cpu_small"):
+        assert device.refusal(experiment(recipe=recipe), threads=2) is None
+    assert device.refusal(experiment(overrides="runtime.device=cpu"), threads=2) is None
+    assert "no GPU is visible" in str(device.refusal(experiment(overrides="runtime.device=cuda"), threads=2))
+    monkeypatch.setattr(device, "gpus", lambda: 1)
+    assert device.refusal(experiment(), threads=2) is None
+
+
+def test_the_estimate_agrees_with_what_was_measured() -> None:
+    """550 target tokens/s with the IWSLT Transformer on two cores: one epoch of 4.0 M tokens in about two hours."""
+    hours = device.cpu_seconds(experiment(overrides="training.max_epoch=1"), threads=2) / 3600
+    assert 1.5 < hours < 2.5
+    short = experiment(overrides="training.max_epoch=null training.max_update=10")
+    assert device.cpu_seconds(short, threads=2) < 120
+
+
+def test_visible_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    for visible, count in {"": 0, "-1": 0, "0": 1, "0,2": 2}.items():
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        device.gpus.cache_clear()
+        assert device.gpus() == count
+    device.gpus.cache_clear()

@@ -1,0 +1,159 @@
+"""Snakemake's side: what is planned, what runs again, how wrong calls end. fairseq is a stand-in here."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Snakemake, jobs
+
+TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50"
+STAGES = ["raw_text", "tokenise", "learn_bpe", "apply_bpe", "binarise", "train", "translate", "score"]
+ALL = dict.fromkeys([*STAGES, "gather_run", "write_report", "all"], 1)
+
+
+def demo(*config: str, overrides: str = "") -> list[str]:
+    return ["--config", "recipe=demo", f"overrides={TINY} {overrides}", *config]
+
+
+@pytest.fixture
+def finished(snakemake: Snakemake, fake_fairseq: dict[str, str]) -> Snakemake:
+    """Snakemake in a folder where the demo has run."""
+    result = snakemake(*demo(), env=fake_fairseq)
+    assert result.returncode == 0, result.stderr
+    return snakemake
+
+
+def test_plan_of_a_fresh_folder(snakemake: Snakemake) -> None:
+    assert jobs(snakemake("-n", *demo())) == ALL
+    sweep = jobs(snakemake("-n", "--config", "model=transformer,lightconv", "seed=1,2,3"))
+    assert sweep == ALL | dict.fromkeys(["train", "translate", "score", "gather_run"], 6)
+    hundred = jobs(snakemake("-n", "--config", "seed=range(1,101)"))
+    assert (hundred["raw_text"], hundred["binarise"], hundred["train"]) == (1, 1, 100)
+
+
+def test_a_stage_is_a_target(snakemake: Snakemake) -> None:
+    assert jobs(snakemake("-n", "text", *demo())) == dict.fromkeys([*STAGES[:5], "text"], 1)
+    assert jobs(snakemake("-n", "corpus", *demo())) == {"raw_text": 1, "corpus": 1}
+    assert jobs(snakemake("-n", "scoring", *demo())) == dict.fromkeys([*STAGES, "scoring"], 1)
+
+
+def test_what_runs_again(finished: Snakemake) -> None:
+    """By the jobs planned: nothing, decoding and after, training and after; and nothing for `how`."""
+    assert jobs(finished("-n", *demo())) == {}
+    after = {"gather_run": 1, "write_report": 1, "all": 1}
+    beam = jobs(finished("-n", *demo(overrides="decoding.beam=8")))
+    assert beam == after | {"translate": 1, "score": 1}
+    model = jobs(finished("-n", *demo("model=lightconv_tiny")))
+    assert model == after | {"train": 1, "translate": 1, "score": 1}
+    how = "runtime.device=cpu runtime.threads=1 runtime.log_interval=7 runtime.mirror=elsewhere"
+    assert jobs(finished("-n", *demo(overrides=how))) == {}
+    assert "train" not in jobs(finished("-n", "--cores", "1", *demo()))
+
+
+def test_a_fake_run_leaves_what_is_promised(finished: Snakemake, tmp_path: Path) -> None:
+    (row,) = json.loads((tmp_path / "results/report/scores.json").read_text())
+    assert {"run", "recipe", "corpus", "model", "seed", "sentences", "metrics"} <= set(row)
+    assert (row["recipe"], row["model"], row["seed"], row["sentences"]) == ("demo", "transformer_tiny", 1, 5)
+    assert set(row["metrics"]) == {"bleu_tok_lc", "sacrebleu_lc", "chrf"}
+    assert row["metrics"]["bleu_tok_lc"]["score"] == pytest.approx(100)
+    folder = tmp_path / "results/runs" / row["run"]
+    assert (folder / "hypotheses.txt").read_text().count("\n") == 5
+    assert os.readlink(folder / "hypotheses.txt").startswith("../../decoding/")
+    assert "merges: 50" in (folder / "config.yaml").read_text()
+    for stage in ("corpus", "text", "training", "decoding", "scoring"):
+        (config,) = (tmp_path / "results" / stage).glob("*/config.yaml")
+        assert config.parent.name.startswith(("demo", "transformer_tiny-seed1"))
+
+
+def test_the_commands_of_a_run_can_be_replayed(
+    finished: Snakemake, tmp_path: Path, fake_fairseq: dict[str, str]
+) -> None:
+    """commands.sh, run by a shell in a fresh folder, calls fairseq with the very same arguments."""
+    calls = Path(fake_fairseq["CALLS"])
+    recorded = calls.read_text()
+    programs = [json.loads(line)[0] for line in recorded.splitlines()]
+    assert programs == ["fairseq-preprocess", "fairseq-train", "fairseq-generate"]
+    calls.unlink()
+    (script,) = (tmp_path / "results/runs").glob("*/commands.sh")
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    result = subprocess.run(
+        ["bash", "-e", str(script)],
+        cwd=fresh,
+        env=os.environ | fake_fairseq | {"PYTHONPATH": str(ROOT / "workflow")},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert [line.split('"--user-dir"')[0] for line in calls.read_text().splitlines()] == [
+        line.split('"--user-dir"')[0] for line in recorded.splitlines()
+    ]
+
+
+def test_the_save_dir_survives_a_failed_training(
+    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+) -> None:
+    failed = snakemake(*demo(), env=fake_fairseq | {"FAIL": "1"})
+    assert failed.returncode != 0
+    assert "results/training/" in failed.stderr
+    (checkpoint,) = (tmp_path / "results/training").glob("*/checkpoints/checkpoint_best.pt")
+    assert checkpoint.read_text() == "model"
+    assert not list((tmp_path / "results/training").glob("*/checkpoint.pt"))
+    assert snakemake(*demo(), env=fake_fairseq).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (["model=lightcnv"], ["model=lightcnv", "dynamicconv, lightconv"]),
+        (["modle=lightconv"], ["did you mean model?"]),
+        (["overrides=training.lr=fast"], ["training.lr=fast"]),
+        (["overrides=+training.label_smoothin=0.2"], ["unrecognized arguments: --label-smoothin"]),
+    ],
+)
+def test_a_wrong_call_ends_in_two_lines_before_any_job(
+    snakemake: Snakemake, tmp_path: Path, config: list[str], words: list[str]
+) -> None:
+    result = snakemake("--config", *config)
+    assert result.returncode != 0
+    said = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
+    said = [line for line in said if "profile" not in line]  # Snakemake names the profile it found
+    assert len(said) <= 2 and "Traceback" not in result.stderr
+    assert all(word in said[0] for word in words)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_training_of_days_is_refused_before_any_job(snakemake: Snakemake, tmp_path: Path) -> None:
+    refused = snakemake(env={"CUDA_VISIBLE_DEVICES": ""})
+    assert refused.returncode != 0
+    last = refused.stderr.strip().splitlines()[-1]
+    assert "would train about" in last and "runtime.device=cpu" in last
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "results").exists()
+    assert snakemake("-n", env={"CUDA_VISIBLE_DEVICES": ""}).returncode == 0
+
+
+def test_a_foreign_folder_is_left_alone(snakemake: Snakemake, tmp_path: Path, fake_fairseq: dict[str, str]) -> None:
+    assert snakemake(*demo(), env=fake_fairseq | {"FAIL": "1"}).returncode != 0
+    (config,) = (tmp_path / "results/training").glob("*/config.yaml")
+    config.write_text("seed: 2\n")
+    refused = snakemake(*demo(), env=fake_fairseq)
+    assert refused.returncode != 0
+    assert f"{config.relative_to(tmp_path)} was not made by this version of bleuprint" in refused.stderr
+    assert (config.parent / "checkpoints/checkpoint_best.pt").exists()
+
+
+def test_reversed_direction_and_local_text(snakemake: Snakemake, tmp_path: Path, fake_fairseq: dict[str, str]) -> None:
+    for language in ("fr", "en"):
+        (tmp_path / f"mine.{language}").write_text("".join(f"{language} {n}\n" for n in range(200)))
+    local = "corpus.train=mine text.merges=50"
+    config = ["--config", "recipe=demo", "corpus=local", "source=fr", "target=en", f"overrides={local}"]
+    result = snakemake(*config, env=fake_fairseq)
+    assert result.returncode == 0, result.stderr
+    (row,) = json.loads((tmp_path / "results/report/scores.json").read_text())
+    assert (row["corpus"], row["sentences"]) == ("local", 10)
+    assert jobs(snakemake("-n", *config)) == {}
+    (tmp_path / "mine.fr").write_text("".join(f"other {n}\n" for n in range(200)))
+    assert jobs(snakemake("-n", *config)) == ALL
