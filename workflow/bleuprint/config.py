@@ -131,7 +131,7 @@ def _compose(words: tuple[str, ...]) -> DictConfig:
 def _set_or_add(override: Override) -> str:
     """An override as Hydra gets it: a flag that the schema or a plus names is set, whether a file has it or not."""
     section, _, key = override.key_or_group.partition(".")
-    word: str = override.input_line
+    word = override.input_line or ""
     known = key in FLAG_SECTIONS.get(section, Flags).model_fields
     if section in FLAG_SECTIONS and not override.is_delete() and (known or override.is_add()):
         return "++" + word.lstrip("+")

@@ -1,0 +1,139 @@
+"""The whole pipeline with fairseq itself: the demo, the sample archive, and the same commands typed by hand."""
+
+import json
+import random
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sacrebleu
+import torch
+from conftest import run_snakemake, sample_overrides
+
+CPU = {"CUDA_VISIBLE_DEVICES": ""}
+
+
+def report(folder: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((folder / "results/report/scores.json").read_text())
+    return rows
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def only(folder: Path, pattern: str) -> Path:
+    (path,) = folder.glob(pattern)
+    return path
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Working directory of `make demo` and of its LightConv sister, in one sweep."""
+    folder = tmp_path_factory.mktemp("demo")
+    result = run_snakemake(folder, "--config", "recipe=demo", "model=transformer_tiny,lightconv_tiny", env=CPU)
+    assert result.returncode == 0, result.stderr
+    assert "results/report/scores.tsv" in result.stdout and "bleu_tok_lc" in result.stdout
+    assert "left" in result.stderr and "epoch 8.0/8" in result.stderr  # progress on the terminal
+    return folder
+
+
+def test_the_demo_is_learnt_by_both_architectures(demo: Path) -> None:
+    rows = {row["model"]: row for row in report(demo)}
+    assert set(rows) == {"transformer_tiny", "lightconv_tiny"}
+    for row in rows.values():
+        assert row["sentences"] == 500
+        assert row["metrics"]["bleu_tok_lc"]["score"] >= 80
+        assert row["metrics"]["bleu_tok_lc"]["signature"].startswith("nrefs:1|case:lc|eff:no|tok:none")
+
+
+def test_the_score_means_something(demo: Path) -> None:
+    hypotheses = lines(only(demo, "results/runs/*transformer_tiny*/hypotheses.tok"))
+    references = lines(only(demo, "results/text/*/tokenized/test.en"))
+    assert sacrebleu.corpus_bleu(hypotheses, [references], tokenize="none", force=True).score >= 80
+    random.Random(1).shuffle(references)
+    assert sacrebleu.corpus_bleu(hypotheses, [references], tokenize="none", force=True).score < 10
+
+
+def test_metrics_of_the_training_are_tidy(demo: Path) -> None:
+    rows = [json.loads(line) for line in lines(only(demo, "results/runs/*lightconv_tiny*/metrics.jsonl"))]
+    valid = [row for row in rows if row["split"] == "valid"]
+    assert [row["epoch"] for row in valid] == list(range(1, 9))
+    assert valid[-1]["loss"] < valid[0]["loss"] / 2
+    train = [row for row in rows if row["split"] == "train"]
+    assert [row["updates"] for row in train] == list(range(50, train[-1]["updates"] + 1, 50))
+    assert all({"loss", "lr", "words_per_second"} <= set(row) for row in train)
+
+
+def test_the_lightconv_demo_trained_lightconv(demo: Path) -> None:
+    """The architecture's default is DynamicConv, which has a weight-predicting layer."""
+    state = torch.load(only(demo, "results/runs/*lightconv*/checkpoint.pt"), map_location="cpu", weights_only=False)
+    assert "encoder.layers.0.conv.weight" in state["model"]
+    assert not [name for name in state["model"] if "weight_linear" in name]
+
+
+SMALL = "corpus.pairs=400 corpus.valid_pairs=20 corpus.test_pairs=21 text.merges=100 training.max_update=25"
+BY_HAND = """
+fairseq-preprocess --source-lang de --target-lang en --trainpref {text}/bpe/train --validpref {text}/bpe/valid
+  --testpref {text}/bpe/test --destdir bin --workers 1
+fairseq-train bin --arch transformer_iwslt_de_en --encoder-layers 2 --decoder-layers 2 --encoder-embed-dim 128
+  --decoder-embed-dim 128 --encoder-ffn-embed-dim 256 --decoder-ffn-embed-dim 256 --encoder-attention-heads 4
+  --decoder-attention-heads 4 --dropout 0.1 --share-decoder-input-output-embed --optimizer adam
+  --adam-betas (0.9,0.98) --clip-norm 0.0 --weight-decay 0.0001 --lr 0.003 --lr-scheduler inverse_sqrt
+  --warmup-updates 200 --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --max-tokens 2000
+  --max-epoch 8 --max-update 25 --update-epoch-batch-itr True --seed 1 --cpu --save-dir checkpoints
+  --user-dir {plugin}
+fairseq-generate bin --path checkpoints/checkpoint_best.pt --beam 5 --remove-bpe --max-tokens 8000
+  --required-batch-size-multiple 1 --results-path generated --cpu --user-dir {plugin}
+"""
+
+
+def test_the_same_commands_by_hand_give_the_same_model_and_hypotheses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # what the rules export; sums depend on the thread count
+    result = run_snakemake(tmp_path, "--config", "recipe=demo", f"overrides={SMALL}", env=CPU)
+    assert result.returncode == 0, result.stderr
+    text = only(tmp_path, "results/text/*")
+    plugin = Path(__file__).parents[1] / "workflow/bleuprint/fairseq_plugin"
+    commands = BY_HAND.strip().replace("\n  ", " ").splitlines()
+    for command in commands:
+        words = command.format(text=text, plugin=plugin).split()
+        typed = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert typed.returncode == 0, typed.stderr
+    for name in ("train.de-en.de.bin", "valid.de-en.en.idx", "dict.de.txt"):
+        assert (tmp_path / "bin" / name).read_bytes() == (text / "bin" / name).read_bytes()
+    ours, theirs = (
+        torch.load(path, map_location="cpu", weights_only=False)["model"]
+        for path in (only(tmp_path, "results/training/*/checkpoint.pt"), tmp_path / "checkpoints/checkpoint_best.pt")
+    )
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    generated = [line for line in lines(tmp_path / "generated/generate-test.txt") if line.startswith("H-")]
+    by_number = sorted(generated, key=lambda line: int(line.split("\t")[0][2:]))
+    assert [line.split("\t")[2] for line in by_number] == lines(only(tmp_path, "results/runs/*/hypotheses.tok"))
+    assert len(by_number) == 21  # no multiple of eight: the last batch is there
+
+
+def test_from_the_sample_archive_to_scores_of_all_sentences(data: Path, sample_text: Path) -> None:
+    """Real text, a tiny model, a few updates: every one of the 6,750 sentences is translated and scored."""
+    options = (
+        "training.eval_bleu=null training.best_checkpoint_metric=null training.maximize_best_checkpoint_metric=null"
+        " training.max_update=150 training.warmup_updates=100 training.lr=0.003 decoding.beam=1"
+    )
+    overrides = f"{sample_overrides(data)} {options}"
+    result = run_snakemake(sample_text, "--config", "model=transformer_tiny", overrides, env=CPU)
+    assert result.returncode == 0, result.stderr
+    assert "tokenise" not in result.stderr  # the text stage was reused
+    (row,) = report(sample_text)
+    assert row["sentences"] == 6750
+    folder = sample_text / "results/runs" / row["run"]
+    hypotheses = lines(folder / "hypotheses.txt")
+    assert len(hypotheses) == 6750
+    assert not [line for line in lines(folder / "hypotheses.tok") if "@@" in line]
+    for name in ("bleu_tok_lc", "sacrebleu_lc", "chrf"):
+        assert row["metrics"][name]["score"] > 0
+    raw = lines(only(sample_text, "results/corpus/*/raw/test.en"))
+    expected = sacrebleu.corpus_bleu(hypotheses, [raw], lowercase=True).score
+    assert row["metrics"]["sacrebleu_lc"]["score"] == expected
