@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: env demo test bench lock clean
+.PHONY: env demo test bench lock
 
 env: $(STAMP)
 
@@ -33,12 +33,9 @@ test: env
 	pytest
 
 bench: env
-	python bench/prepare.py
+	python bench/run.py
 
 # For maintainers: resolve pyproject.toml anew (needs uv), and write the conda files that go with it
 lock: env
 	uv pip compile pyproject.toml --group dev --python-version 3.11 --no-emit-package torch --generate-hashes --no-header --output-file envs/requirements.lock
 	python envs/update.py
-
-clean:
-	rm -rf $(VENV) results .snakemake

@@ -8,8 +8,8 @@ ENVS = Path(__file__).parent
 
 def pins() -> list[str]:
     """`name==version` of torch and of every locked package."""
-    lock = (ENVS / "requirements.lock").read_text(encoding="utf-8")
-    return [(ENVS / "torch.txt").read_text(encoding="utf-8").strip(), *re.findall(r"^[\w.-]+==[^ ;\\]+", lock, re.M)]
+    files = [ENVS / "torch.txt", ENVS / "requirements.lock"]
+    return [pin for file in files for pin in re.findall(r"^[\w.-]+==[^\s;\\]+", file.read_text("utf-8"), re.M)]
 
 
 def conda_files() -> dict[Path, str]:

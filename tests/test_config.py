@@ -112,6 +112,12 @@ def test_schema_and_files_name_the_same_keys() -> None:
         ({"recipe": "redme"}, ["recipe=redme", "readme"]),
         ({"corpus": "local"}, ["corpus.train", "needs a value"]),
         ({"overrides": {"a": "b"}}, ["overrides", "colon"]),
+        ({"overrides": "training.optimizer='adam"}, ["overrides", "quotation", "give a list"]),
+        ({"overrides": 5}, ["5", "quotes"]),
+        ({"overrides": "training.adam_betas=(0.9,0.9)"}, ["training.adam_betas", "quotes"]),
+        ({"overrides": "+training.save_dir=x"}, ["save_dir", "bleuprint sets this flag itself"]),
+        ({"overrides": "+decoding.gen_subset=valid"}, ["gen_subset", "bleuprint sets this flag itself"]),
+        ({"overrides": "+training.dropout=0.1"}, ["dropout", "in model and in training"]),
     ],
 )
 def test_wrong_input_is_one_clear_line(cli: dict[str, Any], words: list[str]) -> None:
@@ -131,6 +137,8 @@ def test_values_from_the_command_line_reach_hydra_as_typed() -> None:
     assert one(overrides="~model.dropout").model.dropout is None
     assert one(overrides="+training.label_smoothing=0.2").training.label_smoothing == 0.2  # a file has it
     assert one(overrides="training.max_update=9").training.max_update == 9  # the schema has it, the file not
+    assert one(overrides="training.update_epoch_batch_itr=false").training.update_epoch_batch_itr == "False"
+    assert one(overrides=None) == one()
     assert one(seed=7).seed == 7
     assert one(overrides="model.dropout=0.25").model.dropout == 0.25
     assert one(overrides="'+training.note=two words'").training.flags()["note"] == "two words"

@@ -61,7 +61,7 @@ def test_device_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bleuprint.device.gpus", lambda: 0)
     assert fairseq_flags.device_flags(experiment, experiment.runtime) == {"cpu": True}
     monkeypatch.setattr("bleuprint.device.gpus", lambda: 1)
-    assert fairseq_flags.device_flags(experiment, experiment.runtime) == {"fp16": True}
+    assert fairseq_flags.device_flags(experiment, experiment.runtime) == {"distributed_world_size": 1, "fp16": True}
     forced = one(overrides="runtime.device=cpu training.fp16=true")
     assert fairseq_flags.device_flags(forced, forced.runtime) == {"cpu": True}
     assert "fp16" not in fairseq_flags.train(experiment)
@@ -75,9 +75,9 @@ def nothing_known(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_flags_are_refused_in_fairseqs_own_words() -> None:
     wrong = {
         "+training.label_smoothin=0.2": "unrecognized arguments: --label-smoothin 0.2",
-        "training.optimizer=adamm": "argument --optimizer: invalid choice: 'adamm'",
+        "training.optimizer=adamm": "argument --optimizer: invalid choice: 'adamm' (did you mean adam",
         "+decoding.beem=3": "unrecognized arguments: --beem 3",
-        "model.arch=transformer_iwslt": "argument --arch/-a: invalid choice: 'transformer_iwslt'",
+        "model.arch=transformer_iwslt": "argument --arch/-a: invalid choice: 'transformer_iwslt' (did you mean",
         "model.encoder_conv_type=dynamic": "unrecognized arguments: --encoder-conv-type dynamic",
         "+training.patience=soon": "argument --patience: invalid int value: 'soon'",
     }

@@ -62,7 +62,7 @@ def experiments(cli: Mapping[str, Any]) -> list[Choice]:
         points = BasicSweeper.split_arguments(parsed, None)[0]
     except OverrideParseException as error:
         why = str(error.message or "not a Hydra override").splitlines()[0]
-        raise ConfigError(f"{error.override}: {why}") from None
+        raise ConfigError(f"{error.override}: {why}; a value with special characters needs quotes") from None
     except HydraException as error:
         raise ConfigError(str(error)) from None
     # A deletion (~key) comes back from Hydra's splitting with an empty value
@@ -74,14 +74,17 @@ def _override_words(cli: Mapping[str, Any]) -> list[str]:
     for key, value in cli.items():
         if key != "overrides":
             words.append(f"{key}={_as_hydra(value)}")
-        elif isinstance(value, str):
-            words += shlex.split(value)
         elif isinstance(value, list):
             words += value
-        else:
+        elif isinstance(value, Mapping):
             raise ConfigError(
                 "overrides: Snakemake read it as a mapping; leave out the space after the colon, or give a list"
             )
+        elif value is not None:
+            try:
+                words += shlex.split(str(value))
+            except ValueError as error:  # Snakemake also strips a quote at the value's end
+                raise ConfigError(f"overrides: {error}; give a list, overrides='[\"KEY=VALUE\"]'") from None
     return words
 
 

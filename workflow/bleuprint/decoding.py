@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--generated", type=Path, required=True, help="fairseq-generate's generate-test.txt")
     parser.add_argument("--references", type=Path, required=True, help="the tokenised test set's target side")
     parser.add_argument("--language", required=True, help="the target language")
+    parser.add_argument("--tokenizer", choices=["moses", "none"], default="moses", help="what the text stage used")
     parser.add_argument("--tokens", type=Path, required=True, help="output: hypotheses as tokens")
     parser.add_argument("--text", type=Path, required=True, help="output: hypotheses detokenised")
     arguments = parser.parse_args()
@@ -52,7 +53,8 @@ def main() -> None:
     except DataError as error:
         sys.exit(f"bleuprint: {error}")
     write_lines(arguments.tokens, tokens)
-    write_lines(arguments.text, (detokenize(line, arguments.language) for line in tokens))
+    text = (detokenize(line, arguments.language) for line in tokens) if arguments.tokenizer == "moses" else tokens
+    write_lines(arguments.text, text)
     print(f"{len(tokens):,} hypotheses")
 
 

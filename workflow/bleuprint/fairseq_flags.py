@@ -4,15 +4,18 @@
 """
 
 import contextlib
+import difflib
 import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from bleuprint.config import CONFIG_DIR, ConfigError, experiments, group_files
 from bleuprint.device import uses_gpu
@@ -56,9 +59,9 @@ def generate_how(experiment: Experiment, runtime: Runtime) -> str:
     return shell({"user_dir": PLUGIN} | device_flags(experiment, runtime))
 
 
-def device_flags(experiment: Experiment, runtime: Runtime) -> dict[str, bool]:
-    """`--cpu`, or on a GPU `--fp16` where the config says so."""
-    return {"fp16": experiment.training.fp16} if uses_gpu(runtime) else {"cpu": True}
+def device_flags(experiment: Experiment, runtime: Runtime) -> dict[str, Any]:
+    """`--cpu`; or one GPU, since with two the batches and so the scores would be others, and `--fp16` if configured."""
+    return {"distributed_world_size": 1, "fp16": experiment.training.fp16} if uses_gpu(runtime) else {"cpu": True}
 
 
 def commands(experiment: Experiment) -> list[Command]:
@@ -120,10 +123,19 @@ def _parse(command: Command) -> str | None:
         with contextlib.redirect_stderr(errors):
             options.parse_args_and_arch(parser, ["data", "--user-dir", str(PLUGIN), *words])
     except SystemExit:
-        return errors.getvalue().strip().splitlines()[-1].partition("error: ")[2]
+        return _short(errors.getvalue().strip().splitlines()[-1].partition("error: ")[2])
     except (ValueError, TypeError, SyntaxError, NameError, AssertionError) as error:
         return f"{type(error).__name__}: {error}"
     return None
+
+
+def _short(complaint: str) -> str:
+    """The parser's complaint; of several hundred choices only those that resemble the wrong one."""
+    wrong = re.fullmatch(r"(.*invalid choice: '?(.*?)'?) \(choose from (.*)\)", complaint)
+    if wrong is None:
+        return complaint
+    near = difflib.get_close_matches(wrong[2], re.findall(r"[\w.-]+", wrong[3]), 5, cutoff=0.5)
+    return wrong[1] + (f" (did you mean {', '.join(near)}?)" if near else "")
 
 
 def main() -> None:

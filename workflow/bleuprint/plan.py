@@ -140,7 +140,8 @@ def plan(choices: Iterable[Choice]) -> Plan:
         keys: dict[str, str] = {}
         parent = None
         for name, label, values in _slices(choice):
-            cut = ({"format": FORMAT} if parent is None else {"parent": parent}) | values
+            # Of the stage before only the hash: labels are for people
+            cut = ({"format": FORMAT} if parent is None else {"parent": parent[-8:]}) | values
             key = f"{label}-{hashlib.sha256(canonical(cut).encode()).hexdigest()[:8]}"
             stages[name].setdefault(key, Stage(key, cut, parent, choice))
             keys[name] = parent = key

@@ -1,11 +1,13 @@
 """The type of every key in config/: what Hydra composes is checked against this before any job."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, StringConstraints, model_validator
 
 Name = Annotated[str, StringConstraints(min_length=1, pattern=r"^[\w.-]+$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+# Some of fairseq's switches take the word True or False where others are bare flags
+Switch = Annotated[Literal["True", "False"], BeforeValidator(lambda value: str(value))]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -25,6 +27,19 @@ class Flags(Section):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     own: ClassVar[frozenset[str]] = frozenset()
+    # What the rules set themselves: folders, device and log, the run's seed, what is decoded
+    reserved: ClassVar[frozenset[str]] = frozenset(
+        {"save_dir", "results_path", "path", "user_dir", "restore_file", "no_save", "seed", "gen_subset"}
+        | {"source_lang", "target_lang", "cpu", "distributed_world_size"}
+        | {"log_format", "log_interval", "log_file"}
+    )
+
+    @model_validator(mode="after")
+    def leaves_the_rules_alone(self) -> Self:
+        """A flag that the pipeline sets would be set twice, or break what comes after."""
+        for key in sorted(self.reserved & (self.model_extra or {}).keys()):
+            raise ValueError(f"{key}: bleuprint sets this flag itself; it cannot be given")
+        return self
 
     def flags(self) -> dict[str, Any]:
         """The keys that fairseq's command line gets."""
@@ -164,7 +179,7 @@ class Training(Flags):
     max_tokens: PositiveInt
     max_epoch: PositiveInt | None = None
     max_update: PositiveInt | None = None
-    update_epoch_batch_itr: Literal["True", "False"]
+    update_epoch_batch_itr: Switch
     eval_bleu: bool | None = None
     eval_bleu_args: dict[str, Any] | None = None
     eval_bleu_detok: str | None = None
@@ -189,8 +204,9 @@ class Training(Flags):
 
     def flags(self) -> dict[str, Any]:
         """fairseq's flags; the last epochs are kept where they are to be averaged."""
-        kept = {"keep_last_epochs": self.average_last if self.checkpoint == "average" else 1}
-        return kept | super().flags()
+        if self.checkpoint == "average":
+            return super().flags() | {"keep_last_epochs": self.average_last}
+        return {"keep_last_epochs": 1} | super().flags()
 
 
 class Decoding(Flags):
@@ -240,6 +256,13 @@ class Experiment(Section):
     source: Language
     target: Language
     seed: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def names_each_flag_once(self) -> "Experiment":
+        """A flag in both `model` and `training` would leave it open which one fairseq obeys."""
+        if both := sorted(self.model.flags().keys() & self.training.flags().keys()):
+            raise ValueError(f"{both[0]}: is set in model and in training; set it in one of them")
+        return self
 
     @model_validator(mode="after")
     def speaks_both(self) -> "Experiment":

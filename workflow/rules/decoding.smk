@@ -29,11 +29,11 @@ rule translate:
         # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
         how=lambda w, threads: generate_how(PLAN.stage("decoding", w.decoding).experiment, PLAN.runtime),
         target=lambda w: PLAN.stage("decoding", w.decoding).experiment.target,
+        tokenizer=lambda w: PLAN.stage("decoding", w.decoding).experiment.text.tokenizer,
     shell:
         "folder=results/decoding/{wildcards.decoding};"
-        " export OMP_NUM_THREADS={threads};"
-        " (set -x; python -m bleuprint.folder {params.identity:q} $folder;"
+        " (set -x; python -m bleuprint.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
         " fairseq-generate {input.data} --path {input.checkpoint} {params.flags} --results-path $folder {params.how};"
         " python -m bleuprint.decoding --generated {output.generated}"
         " --references {input.references}/test.{params.target} --language {params.target}"
-        " --tokens {output.tokens} --text {output.text}) > {log} 2>&1"
+        " --tokenizer {params.tokenizer} --tokens {output.tokens} --text {output.text}) > {log} 2>&1"

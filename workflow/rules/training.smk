@@ -31,10 +31,9 @@ rule train:
     shell:
         # The save-dir is no output: it survives a failed job, and the next one goes on from its checkpoints
         "folder=results/training/{wildcards.training};"
-        " python -m bleuprint.folder {params.identity:q} $folder;"
-        " export OMP_NUM_THREADS={threads};"
-        " (set -x; fairseq-train {input.data} {params.flags} --save-dir $folder/checkpoints {params.how}) 2>&1"
+        " (set -x; python -m bleuprint.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
+        " fairseq-train {input.data} {params.flags} --save-dir $folder/checkpoints {params.how}) 2>&1"
         " | python -m bleuprint.training.progress --name {wildcards.training} --log {log} --metrics {output.metrics}"
         " {params.length};"
-        " python -m bleuprint.training.checkpoint --save-dir $folder/checkpoints {params.choice}"
-        " --output {output.checkpoint} >> {log} 2>&1"
+        " (set -x; python -m bleuprint.training.checkpoint --save-dir $folder/checkpoints {params.choice}"
+        " --output {output.checkpoint}) 2>&1 | tee -a {log} >&2"
