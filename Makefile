@@ -1,6 +1,7 @@
 # make demo, make test and make bench set themselves up; a second call installs nothing.
-# Another Python: make env PYTHON=python3.12
-PYTHON ?= python3
+# The first of these that is 3.11 or 3.12; another one: make env PYTHON=...
+SUPPORTED := import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
+PYTHON ?= $(firstword $(foreach python,python3 python3.12 python3.11,$(shell $(python) -c '$(SUPPORTED)' 2>/dev/null && echo $(python))) python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
@@ -13,7 +14,7 @@ env: $(STAMP)
 # --no-deps: the lock holds all there is to install, and every file's hash. torch comes after it, so that it finds
 # what it needs; its own build (CPU, or CUDA and its libraries) is the machine's choice.
 $(STAMP): envs/requirements.lock envs/torch.txt pyproject.toml
-	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v in ((3, 11), (3, 12)) or sys.exit("bleuprint needs Python 3.11 or 3.12, this is %d.%d; name one with PYTHON=python3.12" % v)'
+	@$(PYTHON) -c '$(SUPPORTED)' || { echo 'bleuprint needs Python 3.11 or 3.12, found as python3, python3.12 or python3.11; or name it: make env PYTHON=...'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r envs/requirements.lock
 	$(BIN)/python -m pip install --quiet -r envs/torch.txt

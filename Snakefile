@@ -11,23 +11,16 @@ min_version("9.0")
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 shell.prefix(f'set -euo pipefail; export PYTHONPATH="{sys.path[0]}"; ')
 
-from bleuprint.config import ConfigError, experiments
 from bleuprint.device import refuse, uses_gpu
-from bleuprint.fairseq_flags import check
-from bleuprint.plan import plan
+from bleuprint.plan import planned
+from bleuprint.report import last_words
 
-try:
-    PLAN = plan(experiments(config))
-    check(run.choice.experiment for run in PLAN.runs)
-except ConfigError as error:
-    sys.exit(f"bleuprint: {error}")
-
+PLAN = planned(config)
 THREADS = PLAN.runtime.threads or workflow.cores or 1
 GPUS = int(uses_gpu(PLAN.runtime))
 
 
 rule all:
-    default_target: True
     input:
         "results/report/scores.json",
 
@@ -48,3 +41,7 @@ onstart:
 onsuccess:
     if any(job.rule.name == "write_report" for job in workflow.dag.jobs):
         print(Path("results/report/scores.txt").read_text())
+
+
+onerror:
+    print(last_words(log), file=sys.stderr)

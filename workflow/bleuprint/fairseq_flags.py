@@ -19,8 +19,8 @@ from typing import Any
 
 from bleuprint.config import CONFIG_DIR, ConfigError, experiments, group_files
 from bleuprint.device import uses_gpu
+from bleuprint.files import canonical
 from bleuprint.flags import argv, shell
-from bleuprint.plan import canonical
 from bleuprint.schema import Experiment, Runtime
 
 PLUGIN = Path(os.path.relpath(Path(__file__).with_name("fairseq_plugin")))

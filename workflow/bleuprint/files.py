@@ -40,6 +40,11 @@ def write_json(path: Path, value: Any) -> None:
         file.write("\n")
 
 
+def canonical(value: Any) -> str:
+    """The one JSON text of `value`: sorted keys, no white space."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def sha256(path: Path) -> str:
     """The file's SHA-256 in hexadecimal."""
     with open(path, "rb") as file:

@@ -1,25 +1,21 @@
 """Identity: which stage folders an experiment needs, each named by a hash of what can change its output."""
 
 import hashlib
-import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bleuprint.config import Choice, ConfigError
+from bleuprint.config import Choice, ConfigError, experiments
 from bleuprint.corpus.lines import local_file
-from bleuprint.files import DataError, sha256
+from bleuprint.fairseq_flags import check
+from bleuprint.files import DataError, canonical, sha256
 from bleuprint.schema import Experiment, Local, Runtime
 
 FORMAT = 1  # raised when the same config would make other results than before
 STAGES = ("corpus", "text", "training", "decoding", "scoring")
-
-
-def canonical(value: Any) -> str:
-    """The one JSON text of `value`: sorted keys, no white space."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -122,6 +118,20 @@ class Plan:
         if key not in self.stages[name]:
             raise ConfigError(f"results/{name}/{key}: this config makes no such folder")
         return self.stages[name][key]
+
+
+def planned(cli: Mapping[str, Any]) -> Plan:
+    """What Snakemake's `--config` asks for, its flags checked by fairseq.
+
+    Raises:
+        SystemExit: with one sentence, if anything in it is wrong.
+    """
+    try:
+        choices = experiments(cli)
+        check(choice.experiment for choice in choices)
+        return plan(choices)
+    except ConfigError as error:
+        sys.exit(f"bleuprint: {error}")
 
 
 def plan(choices: Iterable[Choice]) -> Plan:

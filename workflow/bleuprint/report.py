@@ -105,6 +105,12 @@ def write_table(folder: Path, runs: list[dict[str, Any]]) -> None:
     write_lines(folder / "scores.txt", [show(table), "", f"{folder}/scores.tsv and scores.json hold these figures."])
 
 
+def last_words(logs: list[str]) -> str:
+    """The sentences that bleuprint's commands ended with, out of the many lines of Snakemake's logs."""
+    lines = [line for log in logs for line in read_lines(Path(log))]
+    return "\n".join(dict.fromkeys(line for line in lines if line.startswith("bleuprint: ")))
+
+
 def main() -> None:
     """Entry point; a foreign file ends in one sentence."""
     parser = argparse.ArgumentParser(prog="bleuprint.report", description=__doc__)

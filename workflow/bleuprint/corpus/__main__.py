@@ -1,4 +1,4 @@
-"""python -m bleuprint.corpus: write a corpus' raw parts and its facts into a folder."""
+"""python -m bleuprint.corpus: write a corpus' raw parts into a folder."""
 
 import argparse
 import sys

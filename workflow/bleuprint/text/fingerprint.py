@@ -9,8 +9,7 @@ from typing import Any
 from tabulate import tabulate
 
 from bleuprint.config import Choice
-from bleuprint.files import sha256, write_json
-from bleuprint.plan import canonical
+from bleuprint.files import canonical, sha256, write_json
 from bleuprint.schema import Iwslt14
 
 
