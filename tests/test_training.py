@@ -155,9 +155,18 @@ def test_the_estimate_agrees_with_what_was_measured() -> None:
     assert device.cpu_seconds(short, threads=2) < 120
 
 
-def test_visible_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    for visible, count in {"": 0, "-1": 0, "0": 1, "0,2": 2}.items():
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+def test_visible_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(device, "DEVICES", tmp_path)
+    for name in ("nvidia0", "nvidia1", "nvidia2", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    for visible, count in {None: 3, "": 0, "-1": 0, "0": 1, "0,2": 2, "0,1,2,3": 3}.items():
+        if visible is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        else:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         device.gpus.cache_clear()
         assert device.gpus() == count
+    monkeypatch.setattr(device, "DEVICES", tmp_path / "none")
+    device.gpus.cache_clear()
+    assert device.gpus() == 0
     device.gpus.cache_clear()

@@ -12,6 +12,7 @@ from bleuprint.schema import Corpus, Experiment, Local, Runtime
 # Measured with fairseq on two cores: 550 target tokens/s with the IWSLT Transformer (35 M multiplied weights),
 # 15,000 with transformer_tiny (1.2 M): both about 60 GFLOP/s a core at 6 operations per weight and token.
 FLOPS_PER_CORE = 60e9
+DEVICES = Path("/dev")
 TOKENS_PER_PAIR = 25  # IWSLT14 after BPE
 PATIENCE = 12 * 3600  # seconds; a training on CPU that would take longer is refused under device=auto
 
@@ -19,10 +20,11 @@ PATIENCE = 12 * 3600  # seconds; a training on CPU that would take longer is ref
 @cache
 def gpus() -> int:
     """NVIDIA GPUs that are visible here (Linux device files; CUDA_VISIBLE_DEVICES is respected)."""
+    present = len(list(DEVICES.glob("nvidia[0-9]*"))) or int((DEVICES / "dxg").exists())
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([word for word in visible.split(",") if word.strip() not in ("", "-1")])
-    return len(list(Path("/dev").glob("nvidia[0-9]*"))) or int(Path("/dev/dxg").exists())
+    if visible is None:
+        return present
+    return min(present, len([word for word in visible.split(",") if word.strip() not in ("", "-1")]))
 
 
 def uses_gpu(runtime: Runtime) -> bool:

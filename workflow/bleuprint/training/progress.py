@@ -1,6 +1,7 @@
 """python -m bleuprint.training.progress: follow fairseq-train's log, keep it, show it, make metrics of it."""
 
 import argparse
+import io
 import json
 import re
 import signal
@@ -118,9 +119,10 @@ def main() -> None:
     arguments = parser.parse_args()
     # Ctrl-C reaches the whole process group; what fairseq-train still says after it belongs in the log
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
     display = Display(arguments.max_epoch, arguments.max_update, arguments.name)
     with open(arguments.log, "a", encoding="utf-8") as log:
-        for line in sys.stdin:
+        for line in lines:
             log.write(line)
             log.flush()
             row = metrics_of(line)
