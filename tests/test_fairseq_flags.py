@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,3 +129,17 @@ def test_fairseq_reads_each_shipped_flag_as_the_config_means_it() -> None:
             # fairseq evaluates lr to a list, and a bare --eval-bleu-remove-bpe to its marker
             meant = {"lr": [value], "eval_bleu_remove_bpe": "@@ "}.get(key, value)
             assert found == meant, key
+
+
+def test_the_set_up_asks_about_all_that_config_offers(tmp_path: Path) -> None:
+    """`make env` ends with this, so that a first dry run need not load fairseq."""
+    code = (
+        "import pathlib, sys; from bleuprint import fairseq_flags as flags;"
+        " flags.KNOWN = pathlib.Path(sys.argv[1]); sys.argv = ['x']; flags.main()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "known")], check=True)
+    known = {path.name for path in (tmp_path / "known").iterdir()}
+    for recipe in ("readme", "assignment", "cpu_small"):
+        for model in ("transformer", "lightconv_tiny"):
+            commands = fairseq_flags.commands(one(recipe=recipe, model=model))
+            assert {fairseq_flags._mark(command).name for command in commands} <= known

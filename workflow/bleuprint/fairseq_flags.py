@@ -99,7 +99,10 @@ def complaints(commands: list[Command]) -> list[str | None]:
     """
     # In a process of its own: fairseq brings torch, and changes logging and Hydra's state
     result = subprocess.run(
-        [sys.executable, "-m", __name__, "--parse"], input=json.dumps(commands), capture_output=True, text=True
+        [sys.executable, "-m", "bleuprint.fairseq_flags", "--parse"],
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
     )
     if result.returncode != 0:
         raise ConfigError(f"fairseq could not be loaded to check its flags: {result.stderr.strip()[-500:]}")
@@ -144,12 +147,10 @@ def main() -> None:
         found = [_parse((program, tuple(words))) for program, words in json.load(sys.stdin)]
         print(json.dumps(found))
         return
-    files = group_files()
+    models = ",".join(group_files()["model"])
     try:
-        for recipe in files["recipe"]:
-            choices = experiments({"recipe": recipe})
-            choices += experiments({"recipe": recipe, "model": ",".join(files["model"])})
-            check(choice.experiment for choice in choices)
+        recipes = ",".join(group_files()["recipe"])
+        check(choice.experiment for choice in experiments({"recipe": recipes, "model": models}))
     except ConfigError as error:
         sys.exit(f"bleuprint: {CONFIG_DIR}: {error}")
 
