@@ -120,7 +120,8 @@ def test_from_the_sample_archive_to_scores_of_all_sentences(data: Path, sample_t
     """Real text, a tiny model, a few updates: every one of the 6,750 sentences is translated and scored."""
     options = (
         "training.eval_bleu=null training.best_checkpoint_metric=null training.maximize_best_checkpoint_metric=null"
-        " training.max_update=150 training.warmup_updates=100 training.lr=0.003 decoding.beam=1"
+        " training.max_update=120 training.warmup_updates=100 training.lr=0.003 decoding.beam=1"
+        " +decoding.max_len_a=1.2 +decoding.max_len_b=10"
     )
     overrides = f"{sample_overrides(data)} {options}"
     result = run_snakemake(sample_text, "--config", "model=transformer_tiny", overrides, env=CPU)

@@ -69,8 +69,8 @@ class Display:
         self.max_epoch, self.max_update, self.stream, self.name = max_epoch, max_update, stream, name
         self.start: tuple[float, float] | None = None  # time and fraction done when this session began
         self.last_line = 0.0
-        form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
-        self.bar = tqdm(total=1.0, desc=name, file=stream, bar_format=form) if stream.isatty() else None
+        form = f"{name} {{percentage:3.0f}}%|{{bar:24}}| {{desc}}"
+        self.bar = tqdm(total=1.0, desc="starting", file=stream, bar_format=form) if stream.isatty() else None
 
     def done(self, row: dict[str, Any]) -> float:
         """The fraction of the training that is over."""
@@ -97,7 +97,7 @@ class Display:
         text = ", ".join(words)
         if self.bar is not None:
             self.bar.n = done
-            self.bar.set_postfix_str(text)
+            self.bar.set_description_str(text)
         elif row["split"] == "valid" or now - self.last_line > QUIET:
             self.last_line = now
             print(f"{self.name}: {text}", file=self.stream, flush=True)
