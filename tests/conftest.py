@@ -22,10 +22,14 @@ def data() -> Path:
     return folder
 
 
+SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
+
+
 def run_snakemake(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Call Snakemake as a user does, with `folder` as working directory."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2", *arguments]
-    return subprocess.run(command, cwd=folder, env=os.environ | (env or {}), capture_output=True, text=True)
+    return subprocess.run(
+        [*SNAKEMAKE, *arguments], cwd=folder, env=os.environ | (env or {}), capture_output=True, text=True
+    )
 
 
 @pytest.fixture
@@ -79,6 +83,12 @@ folder.mkdir(parents=True, exist_ok=True)
 (folder / "checkpoint_best.pt").write_text("model")
 if "FAIL" in os.environ:
     sys.exit(1)
+if "HANG" in os.environ:
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        time.sleep(3)  # as fairseq, which takes its time to end
+        raise
 print('x | INFO | valid | {"epoch": 1, "valid_loss": "1.0", "valid_num_updates": "5"}')
 """,
     "fairseq-generate": """
@@ -96,7 +106,7 @@ def fake_fairseq(tmp_path: Path) -> dict[str, str]:
     folder.mkdir()
     for name, body in FAKES.items():
         script = f"""#!{sys.executable}
-import json, os, sys
+import json, os, sys, time
 from pathlib import Path
 flag = lambda name: sys.argv[sys.argv.index(name) + 1]
 with open(os.environ["CALLS"], "a") as calls:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Snakemake, jobs
+from conftest import ROOT, SNAKEMAKE, Snakemake, jobs
 
 TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50"
 STAGES = ["raw_text", "tokenise", "learn_bpe", "apply_bpe", "binarise", "train", "translate", "score"]
@@ -102,6 +104,28 @@ def test_the_save_dir_survives_a_failed_training(
     assert checkpoint.read_text() == "model"
     assert not list((tmp_path / "results/training").glob("*/checkpoint.pt"))
     assert snakemake(*demo(), env=fake_fairseq).returncode == 0
+
+
+def test_the_same_command_goes_on_after_ctrl_c(
+    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+) -> None:
+    calls = Path(fake_fairseq["CALLS"])
+    with subprocess.Popen(
+        [*SNAKEMAKE, *demo()],
+        cwd=tmp_path,
+        env=os.environ | fake_fairseq | {"HANG": "1"},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as interrupted:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("results/training/*/train.log")) or "train" not in calls.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        os.killpg(interrupted.pid, signal.SIGINT)
+        assert interrupted.wait(30) != 0
+    again = snakemake(*demo(), env=fake_fairseq)
+    assert again.returncode == 0, again.stderr
+    assert "tokenise" not in again.stderr  # what was finished is kept
 
 
 @pytest.mark.parametrize(
