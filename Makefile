@@ -38,5 +38,5 @@ bench: env
 
 # For maintainers: resolve pyproject.toml anew (needs uv), and write the conda files that go with it
 lock: env
-	uv pip compile pyproject.toml --group dev --python-version 3.11 --no-emit-package torch --generate-hashes --no-header --output-file envs/requirements.lock
+	uv pip compile pyproject.toml --group dev --python-version 3.11 --constraint envs/torch.txt --torch-backend cpu --no-emit-package torch --generate-hashes --no-header --output-file envs/requirements.lock
 	python envs/update.py
