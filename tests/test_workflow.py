@@ -116,6 +116,8 @@ def test_the_same_command_goes_on_after_ctrl_c(
         env=os.environ | fake_fairseq | {"HANG": "1"},
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        # A shell's background jobs ignore SIGINT, and their children with them: a terminal's do not
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as interrupted:
         deadline = time.monotonic() + 120
         while not list(tmp_path.glob("results/training/*/train.log")) or "train" not in calls.read_text():
