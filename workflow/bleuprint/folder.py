@@ -1,16 +1,18 @@
-"""python -m bleuprint.folder IDENTITY FOLDER: begin a stage's folder with its slice as config.yaml."""
+"""python -m bleuprint.folder IDENTITY FOLDER: begin a stage's folder: config.yaml, its slice, and environment.json."""
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from bleuprint.files import DataError, replacing
+from bleuprint.environment import facts
+from bleuprint.files import DataError, replacing, write_json
 
 
 def begin(folder: Path, identity: str) -> None:
-    """Write the slice, or check the one that is there, so that nothing foreign is gone on with.
+    """Write the slice, or check the one that is there, so that nothing foreign is gone on with; say what it runs on.
 
     Args:
         folder: `results/<stage>/<key>`.
@@ -20,18 +22,20 @@ def begin(folder: Path, identity: str) -> None:
         DataError: the folder holds another slice.
     """
     path, slice_ = folder / "config.yaml", json.loads(identity)
-    if path.exists():
-        try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            found = None
-        if found != slice_:
-            raise DataError(
-                f"{path} was not made by this version of bleuprint for this config; move {folder} away and start again."
-            )
-        return
+    if path.exists() and _read(path) != slice_:
+        raise DataError(
+            f"{path} was not made by this version of bleuprint for this config; move {folder} away and start again."
+        )
     with replacing(path) as file:
         yaml.safe_dump(slice_, file, sort_keys=False, allow_unicode=True)
+    write_json(folder / "environment.json", facts())
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return None
 
 
 def main() -> None:

@@ -11,6 +11,8 @@ rule raw_text:
         directory("results/corpus/{corpus}/raw"),
     log:
         "results/corpus/{corpus}/corpus.log",
+    benchmark:
+        "results/corpus/{corpus}/corpus.benchmark.tsv"
     conda:
         "../../envs/bleuprint.yaml"
     threads: 1

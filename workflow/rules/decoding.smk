@@ -17,6 +17,8 @@ rule translate:
         text="results/decoding/{decoding}/hypotheses.txt",
     log:
         "results/decoding/{decoding}/translate.log",
+    benchmark:
+        "results/decoding/{decoding}/translate.benchmark.tsv"
     conda:
         "../../envs/bleuprint.yaml"
     threads: THREADS

@@ -13,6 +13,8 @@ rule score:
         "results/scoring/{scoring}/scores.json",
     log:
         "results/scoring/{scoring}/score.log",
+    benchmark:
+        "results/scoring/{scoring}/score.benchmark.tsv"
     conda:
         "../../envs/bleuprint.yaml"
     threads: 1

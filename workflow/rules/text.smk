@@ -14,6 +14,8 @@ rule tokenise:
         directory("results/text/{text}/tokenized"),
     log:
         "results/text/{text}/tokenise.log",
+    benchmark:
+        "results/text/{text}/tokenise.benchmark.tsv"
     conda:
         "../../envs/bleuprint.yaml"
     threads: THREADS
@@ -34,6 +36,8 @@ rule learn_bpe:
         "results/text/{text}/codes",
     log:
         "results/text/{text}/learn_bpe.log",
+    benchmark:
+        "results/text/{text}/learn_bpe.benchmark.tsv"
     conda:
         "../../envs/bleuprint.yaml"
     threads: 1
@@ -54,6 +58,8 @@ rule apply_bpe:
         directory("results/text/{text}/bpe"),
     log:
         "results/text/{text}/apply_bpe.log",
+    benchmark:
+        "results/text/{text}/apply_bpe.benchmark.tsv"
     conda:
         "../../envs/bleuprint.yaml"
     threads: THREADS
@@ -73,6 +79,8 @@ rule binarise:
         directory("results/text/{text}/bin"),
     log:
         "results/text/{text}/binarise.log",
+    benchmark:
+        "results/text/{text}/binarise.benchmark.tsv"
     conda:
         "../../envs/bleuprint.yaml"
     threads: THREADS

@@ -15,6 +15,8 @@ rule train:
         metrics="results/training/{training}/metrics.jsonl",
     log:
         "results/training/{training}/train.log",
+    benchmark:
+        "results/training/{training}/train.benchmark.tsv"
     conda:
         "../../envs/bleuprint.yaml"
     threads: THREADS

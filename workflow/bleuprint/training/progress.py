@@ -28,6 +28,7 @@ NAMES = {
     "lr": "lr",
     "gnorm": "gradient_norm",
     "wps": "words_per_second",
+    "wpb": "words_per_batch",
     "wall": "wall_seconds",
 }
 SPLITS = {"train_inner": "train", "train": "train_epoch", "valid": "valid"}
@@ -39,7 +40,8 @@ def metrics_of(line: str) -> dict[str, Any] | None:
     Returns:
         `split` (train: since the line before, train_epoch, valid), `updates`, `epoch` (of a train line: with its
         fraction), and what the line has of loss and nll_loss (base 2, per token), perplexity, bleu (on the
-        dictionary's tokens, for choosing checkpoints only), lr, words_per_second and wall_seconds.
+        dictionary's tokens, for choosing checkpoints only), lr, words_per_second, words_per_batch (target tokens, mean)
+        and wall_seconds.
     """
     match = LINE.search(line)
     if match is None:
