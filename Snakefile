@@ -1,7 +1,6 @@
 """bleuprint: corpus → text → training → decoding → scoring → report, driven by the Hydra tree in config/."""
 
 import sys
-from pathlib import Path
 
 from snakemake.utils import min_version
 
@@ -11,18 +10,21 @@ min_version("9.0")
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 shell.prefix(f'set -euo pipefail; export PYTHONPATH="{sys.path[0]}"; ')
 
-from bleuprint.device import refuse, uses_gpu
+from bleuprint.device import refuse
+from bleuprint.explain import explain_dry_run
+from bleuprint.files import last_words
 from bleuprint.plan import planned
-from bleuprint.report import last_words
+from bleuprint.watch import remember
 
 PLAN = planned(config)
-THREADS = PLAN.runtime.threads or workflow.cores or 1
-GPUS = int(uses_gpu(PLAN.runtime))
+CORES = workflow.cores or 1
+THREADS = PLAN.runtime.threads or CORES
+explain_dry_run(workflow, PLAN)
 
 
 rule all:
     input:
-        "results/report/scores.json",
+        "results/report/index.html",
 
 
 include: "workflow/rules/corpus.smk"
@@ -36,11 +38,12 @@ include: "workflow/rules/report.smk"
 onstart:
     keys = [job.wildcards.training for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
     refuse([PLAN.stage("training", key).experiment for key in keys], min(THREADS, workflow.cores))
+    remember(PLAN)
 
 
 onsuccess:
     if any(job.rule.name == "write_report" for job in workflow.dag.jobs):
-        print(Path("results/report/scores.txt").read_text())
+        shell("cat results/report/scores.txt")
 
 
 onerror:

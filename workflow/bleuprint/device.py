@@ -1,6 +1,7 @@
 """CPU or GPU, and how long a training would take on a CPU. No torch here: planning must stay fast."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -18,18 +19,36 @@ PATIENCE = 12 * 3600  # seconds; a training on CPU that would take longer is ref
 
 
 @cache
-def gpus() -> int:
-    """NVIDIA GPUs that are visible here (Linux device files; CUDA_VISIBLE_DEVICES is respected)."""
+def gpus() -> tuple[str, ...]:
+    """The NVIDIA GPUs that are visible here, by their words in CUDA_VISIBLE_DEVICES (Linux device files)."""
     present = len(list(DEVICES.glob("nvidia[0-9]*"))) or int((DEVICES / "dxg").exists())
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return present
-    return min(present, len([word for word in visible.split(",") if word.strip() not in ("", "-1")]))
+        return tuple(str(number) for number in range(present))
+    words = [word.strip() for word in visible.split(",")]
+    ended = words.index("-1") if "-1" in words else len(words)  # CUDA stops at the first that is none
+    return tuple(word for word in words[:ended] if word)[:present]
 
 
 def uses_gpu(runtime: Runtime) -> bool:
     """Whether training and decoding run on a GPU."""
-    return runtime.device == "cuda" or (runtime.device == "auto" and gpus() > 0)
+    return runtime.device == "cuda" or (runtime.device == "auto" and bool(gpus()))
+
+
+def model_threads(runtime: Runtime, cores: int) -> int:
+    """CPU threads of a training or decoding: all that it may have, or where GPUs do the work its share of the cores."""
+    most = runtime.threads or cores
+    if not uses_gpu(runtime):
+        return most
+    return min(most, max(1, cores // max(1, len(gpus()) * runtime.jobs_per_gpu)))
+
+
+def lease(runtime: Runtime) -> str:
+    """What a command that needs a GPU is preceded by in the shell; nothing on a CPU."""
+    if not uses_gpu(runtime):
+        return ""
+    places = f" --places {runtime.jobs_per_gpu}" if runtime.jobs_per_gpu > 1 else ""
+    return f"python -m bleuprint.lease --gpus {shlex.quote(','.join(gpus()))}{places}"
 
 
 def cpu_seconds(experiment: Experiment, threads: int) -> float:
@@ -63,7 +82,7 @@ def pairs(corpus: Corpus) -> int:
 def refusal(experiment: Experiment, threads: int) -> str | None:
     """Why a training should not start here, in one sentence with the way out; None if it may."""
     device = experiment.runtime.device
-    if device == "cuda" and gpus() == 0:
+    if device == "cuda" and not gpus():
         return "runtime.device=cuda: no GPU is visible here; use runtime.device=auto or a machine with one."
     seconds = cpu_seconds(experiment, threads)
     if uses_gpu(experiment.runtime) or device == "cpu" or seconds <= PATIENCE:

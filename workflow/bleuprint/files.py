@@ -40,6 +40,11 @@ def write_json(path: Path, value: Any) -> None:
         file.write("\n")
 
 
+def read_json(path: Path) -> Any:
+    """The JSON value of a file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def canonical(value: Any) -> str:
     """The one JSON text of `value`: sorted keys, no white space."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -75,3 +80,9 @@ def read_lines(path: Path) -> list[str]:
         DataError: the file is no UTF-8.
     """
     return decode_lines(path.read_bytes(), path)
+
+
+def last_words(logs: list[str]) -> str:
+    """The sentences that bleuprint's commands ended with, out of the many lines of Snakemake's logs."""
+    lines = [line for log in logs for line in read_lines(Path(log))]
+    return "\n".join(dict.fromkeys(line for line in lines if line.startswith("bleuprint: ")))

@@ -10,12 +10,17 @@ from typing import Any
 
 from bleuprint.config import Choice, ConfigError, experiments
 from bleuprint.corpus.lines import local_file
+from bleuprint.differences import differing
 from bleuprint.fairseq_flags import check
 from bleuprint.files import DataError, canonical, sha256
 from bleuprint.schema import Experiment, Local, Runtime
 
 FORMAT = 1  # raised when the same config would make other results than before
 STAGES = ("corpus", "text", "training", "decoding", "scoring")
+# Overrides that the report need not name: they have columns of their own, or change no result
+UNNAMED = ("recipe=", "corpus=", "model=", "seed=", "runtime.", "report.")
+# Keys that a recipe's published score does not hang on
+FREE = {"training.fp16", "decoding.max_tokens"}
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Run:
-    """One experiment and the keys of its stages."""
+    """One experiment, the keys of its stages, and the hash that it shares with runs of other seeds."""
 
     name: str
     choice: Choice
     keys: dict[str, str]
+    group: str
 
     def folder(self, stage: str) -> str:
         """The run's folder of that stage."""
@@ -58,21 +64,20 @@ class Run:
     def description(self) -> str:
         """Canonical JSON of what the report says of the run, its resolved config included."""
         experiment, groups = self.choice.experiment, self.choice.groups
-        named = ("recipe", "corpus", "model", "seed")
-        config = experiment.model_dump(mode="json", exclude={"runtime"})
+        expected = experiment.expected
         return canonical(
             {
                 "run": self.name,
+                "group": self.group,
                 "recipe": groups["recipe"],
                 "corpus": groups["corpus"],
                 "model": groups["model"],
                 "seed": experiment.seed,
-                "overrides": [
-                    word
-                    for word in self.choice.overrides
-                    if not word.startswith((*(f"{name}=" for name in named), "runtime."))
-                ],
-                "config": config,
+                "source": experiment.source,
+                "target": experiment.target,
+                "overrides": [word for word in self.choice.overrides if not word.startswith(UNNAMED)],
+                "expected": expected and expected.model_dump() | {"changed": changed(self.choice)},
+                "config": experiment.model_dump(mode="json", exclude={"runtime", "report"}),
                 "stages": {stage: self.folder(stage) for stage in self.keys},
             }
         )
@@ -89,6 +94,11 @@ class Plan:
     def runtime(self) -> Runtime:
         """How things are computed, the same for all runs."""
         return self.runs[0].choice.experiment.runtime
+
+    @property
+    def baseline(self) -> str | None:
+        """What the report compares with, the same for all runs."""
+        return self.runs[0].choice.experiment.report.baseline
 
     def upstream(self, name: str, key: str, wanted: str, file: str) -> str:
         """The path of `file` in the stage `wanted` that the stage `name` in the folder `key` builds on."""
@@ -138,27 +148,54 @@ def plan(choices: Iterable[Choice]) -> Plan:
     """Give each experiment its stages; equal ones become one run, equal slices one folder.
 
     Raises:
-        ConfigError: the runs differ in `runtime`, or a local corpus' files are not there.
+        ConfigError: the runs differ in `runtime` or `report`, or a local corpus' files are not there.
     """
     runs: dict[str, Run] = {}
     stages: dict[str, dict[str, Stage]] = {name: {} for name in STAGES}
-    runtime = None
+    first: Experiment | None = None
     for choice in choices:
-        if runtime not in (None, choice.experiment.runtime):
-            raise ConfigError("runtime: cannot be swept, it does not change what is computed")
-        runtime = choice.experiment.runtime
+        first = first or choice.experiment
+        for section in ("runtime", "report"):
+            if getattr(first, section) != getattr(choice.experiment, section):
+                raise ConfigError(f"{section}: cannot be swept, it does not change what is computed")
         keys: dict[str, str] = {}
+        seedless = []
         parent = None
         for name, label, values in _slices(choice):
             # Of the stage before only the hash: labels are for people
             cut = ({"format": FORMAT} if parent is None else {"parent": parent[-8:]}) | values
-            key = f"{label}-{hashlib.sha256(canonical(cut).encode()).hexdigest()[:8]}"
+            key = f"{label}-{_hash(cut)}"
             stages[name].setdefault(key, Stage(key, cut, parent, choice))
             keys[name] = parent = key
+            seedless.append({key: value for key, value in values.items() if (name, key) != ("training", "seed")})
         groups, seed = choice.groups, choice.experiment.seed
         name = f"{groups['recipe']}-{groups['model']}-seed{seed}-{keys['scoring'][-8:]}"
-        runs.setdefault(name, Run(name, choice, keys))
+        runs.setdefault(name, Run(name, choice, keys, _hash([groups["recipe"], groups["model"], seedless])))
     return Plan(list(runs.values()), stages)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:8]
+
+
+def changed(choice: Choice) -> dict[str, list[Any]]:
+    """The keys in which an experiment is no longer its recipe: key → the recipe's value and the experiment's."""
+    own = _recipe(choice.groups["recipe"])
+    keys = differing([_results(own.experiment), _results(choice.experiment)])
+    return {key: values for key, values in keys.items() if key not in FREE}
+
+
+@cache
+def _recipe(name: str) -> Choice:
+    (choice,) = experiments({"recipe": name})
+    return choice
+
+
+def _results(experiment: Experiment) -> dict[str, Any]:
+    """What decides an experiment's hypotheses, the seed left out."""
+    sections = ("corpus", "text", "model", "training", "decoding")
+    values = {section: getattr(experiment, section).identity() for section in sections}
+    return values | {"source": experiment.source, "target": experiment.target}
 
 
 def _slices(choice: Choice) -> list[tuple[str, str, dict[str, Any]]]:

@@ -232,6 +232,22 @@ class Scoring(Section):
     """The scores of a run, by name."""
 
     metrics: Annotated[dict[Name, Metric], Field(min_length=1)]
+    resamples: Annotated[int, Field(ge=100, le=100_000)]
+
+
+class Report(Section):
+    """What the report compares; no part of any stage's identity."""
+
+    baseline: str | None
+
+
+class Published(Section):
+    """The score that a recipe should reach; `low` and `high` are the bounds within which it counts as reproduced."""
+
+    metric: Name
+    low: float
+    high: float | None
+    source: str
 
 
 class Runtime(Section):
@@ -241,6 +257,8 @@ class Runtime(Section):
     threads: PositiveInt | None
     mirror: str | None
     log_interval: PositiveInt
+    tensorboard: bool
+    jobs_per_gpu: PositiveInt
 
 
 class Experiment(Section):
@@ -253,9 +271,11 @@ class Experiment(Section):
     decoding: Decoding
     scoring: Scoring
     runtime: Runtime
+    report: Report
     source: Language
     target: Language
     seed: Annotated[int, Field(ge=0)]
+    expected: Published | None
 
     @model_validator(mode="after")
     def names_each_flag_once(self) -> "Experiment":

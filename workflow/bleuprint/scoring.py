@@ -1,6 +1,7 @@
 """python -m bleuprint.scoring: BLEU and its companions, all by sacrebleu, each with its signature."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,32 @@ from sacrebleu.metrics.ter import TER
 from bleuprint.files import DataError, read_lines, write_json
 
 
-def score(metric: dict[str, Any], hypotheses: list[str], references: list[str]) -> dict[str, Any]:
+def scorer(metric: dict[str, Any], sentence: bool = False) -> Metric:
+    """sacrebleu's metric for an entry of config/scoring.
+
+    Args:
+        metric: `metric`, `lowercase`, `tokenize`.
+        sentence: for scores of single sentences: BLEU then counts only the n-gram orders that a sentence has.
+    """
+    name, lowercase = metric["metric"], metric["lowercase"]
+    if name == "bleu":
+        # `force` only silences the warning about tokenised text, which is what tokenize: none asks for
+        return BLEU(lowercase=lowercase, tokenize=metric["tokenize"] or "13a", force=True, effective_order=sentence)
+    return CHRF(lowercase=lowercase) if name == "chrf" else TER(case_sensitive=not lowercase)
+
+
+def score(metric: dict[str, Any], hypotheses: list[str], references: list[str], resamples: int) -> dict[str, Any]:
     """Score `hypotheses` against one reference each.
 
     Args:
-        metric: an entry of config/scoring: `metric`, `lowercase`, `tokenize`.
+        metric: an entry of config/scoring: `metric`, `text`, `lowercase`, `tokenize`.
         hypotheses: one sentence each.
         references: as many.
+        resamples: how many bootstrap resamples the interval comes from.
 
     Returns:
-        `score` (0 to 100), sacrebleu's `signature`, `text`; for BLEU also `brevity_penalty`, `length_ratio`
+        `score` (0 to 100; TER may be higher), `mean` over the resamples and `ci`, half the width of their 95 %
+        interval, sacrebleu's `signature`, and `config`, the entry; for BLEU also `brevity_penalty`, `length_ratio`
         (hypothesis to reference) and `precisions`.
 
     Raises:
@@ -31,19 +48,27 @@ def score(metric: dict[str, Any], hypotheses: list[str], references: list[str]) 
     """
     if len(hypotheses) != len(references) or not references:
         raise DataError(f"{len(hypotheses)} hypotheses cannot be scored against {len(references)} references.")
-    name, lowercase = metric["metric"], metric["lowercase"]
-    if name == "bleu":
-        # `force` only silences the warning about tokenised text, which is what tokenize: none asks for
-        scorer: Metric = BLEU(lowercase=lowercase, tokenize=metric["tokenize"] or "13a", force=True)
-    elif name == "chrf":
-        scorer = CHRF(lowercase=lowercase)
-    else:
-        scorer = TER(case_sensitive=not lowercase)
-    result = scorer.corpus_score(hypotheses, [references])
-    row = {"score": result.score, "signature": str(scorer.get_signature()), "text": metric["text"]}
+    sacrebleus = scorer(metric)
+    result = sacrebleus.corpus_score(hypotheses, [references], n_bootstrap=resamples)
+    signature = str(sacrebleus.get_signature())
+    interval = json.loads(result.format(width=4, signature=signature, is_json=True))  # without one where all is zero
+    row = {
+        "score": result.score,
+        "mean": interval.get("confidence_mean", 0.0),
+        "ci": interval.get("confidence_var", 0.0),
+        "signature": signature,
+        "config": metric,
+    }
     if isinstance(result, BLEUScore):
         row |= {"brevity_penalty": result.bp, "length_ratio": result.ratio, "precisions": result.precisions}
     return row
+
+
+def sentence_scores(metric: dict[str, Any], hypotheses: list[str], references: list[str]) -> list[float]:
+    """The score of each sentence, rounded to two decimals."""
+    sacrebleus = scorer(metric, sentence=True)
+    pairs = zip(hypotheses, references, strict=True)
+    return [round(sacrebleus.sentence_score(hypothesis, [reference]).score, 2) for hypothesis, reference in pairs]
 
 
 def main() -> None:
@@ -52,14 +77,21 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="the scoring stage's config.yaml")
     for text in ("tokens", "detokenised"):
         parser.add_argument(f"--{text}", nargs=2, type=Path, required=True, metavar=("HYPOTHESES", "REFERENCES"))
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="scores.json: the test set's scores")
+    parser.add_argument("--sentences", type=Path, required=True, help="sentences.json: each sentence's, by metric")
     arguments = parser.parse_args()
-    metrics = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))["metrics"]
+    config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
+    metrics, resamples = config["metrics"], config["resamples"]
     texts = {name: [read_lines(path) for path in getattr(arguments, name)] for name in ("tokens", "detokenised")}
+    scores, sentences = {}, {}
     try:
-        scores = {name: score(metric, *texts[metric["text"]]) for name, metric in metrics.items()}
+        for name, metric in metrics.items():
+            hypotheses, references = texts[metric["text"]]
+            scores[name] = score(metric, hypotheses, references, resamples)
+            sentences[name] = sentence_scores(metric, hypotheses, references)
     except DataError as error:
         sys.exit(f"bleuprint: {error}")
+    write_json(arguments.sentences, sentences)
     write_json(arguments.output, {"sentences": len(texts["tokens"][1]), "metrics": scores})
 
 

@@ -1,3 +1,4 @@
+from bleuprint.device import lease, model_threads, uses_gpu
 from bleuprint.fairseq_flags import generate, generate_how
 
 
@@ -14,16 +15,18 @@ rule translate:
     output:
         generated="results/decoding/{decoding}/generate-test.txt",
         tokens="results/decoding/{decoding}/hypotheses.tok",
-        text="results/decoding/{decoding}/hypotheses.txt",
+        text=report(
+            "results/decoding/{decoding}/hypotheses.txt", caption="../report/hypotheses.rst", category="Translations"
+        ),
     log:
         "results/decoding/{decoding}/translate.log",
     benchmark:
         "results/decoding/{decoding}/translate.benchmark.tsv"
     conda:
         "../../envs/bleuprint.yaml"
-    threads: THREADS
+    threads: model_threads(PLAN.runtime, CORES)
     resources:
-        gpu=GPUS,
+        gpu=int(uses_gpu(PLAN.runtime)),
         mem_mb=8000,
     params:
         identity=lambda w: PLAN.stage("decoding", w.decoding).identity,
@@ -32,10 +35,11 @@ rule translate:
         how=lambda w, threads: generate_how(PLAN.stage("decoding", w.decoding).experiment, PLAN.runtime),
         target=lambda w: PLAN.stage("decoding", w.decoding).experiment.target,
         tokenizer=lambda w: PLAN.stage("decoding", w.decoding).experiment.text.tokenizer,
+        lease=lambda w, threads: lease(PLAN.runtime),
     shell:
         "folder=results/decoding/{wildcards.decoding};"
         " (set -x; python -m bleuprint.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
-        " fairseq-generate {input.data} --path {input.checkpoint} {params.flags} --results-path $folder {params.how};"
+        " {params.lease} fairseq-generate {input.data} --path {input.checkpoint} {params.flags} --results-path $folder {params.how};"
         " python -m bleuprint.decoding --generated {output.generated}"
         " --references {input.references}/test.{params.target} --language {params.target}"
         " --tokenizer {params.tokenizer} --tokens {output.tokens} --text {output.text}) > {log} 2>&1"

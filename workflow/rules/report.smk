@@ -1,6 +1,11 @@
+from bleuprint.report.groups import checked
+
+BASELINE = checked([run.description for run in PLAN.runs], PLAN.baseline)
+
+
 rule report:
     input:
-        "results/report/scores.json",
+        "results/report/index.html",
 
 
 rule gather_run:
@@ -12,7 +17,7 @@ rule gather_run:
             PLAN.run(w.run).file("scoring", "scores.json"),
         ],
     output:
-        "results/runs/{run}/scores.json",
+        report("results/runs/{run}/scores.json", caption="../report/run.rst", category="Runs", subcategory="{run}"),
     log:
         "results/runs/{run}/gather.log",
     conda:
@@ -30,15 +35,18 @@ rule write_report:
     input:
         [f"results/runs/{run.name}/scores.json" for run in PLAN.runs],
     output:
-        json="results/report/scores.json",
-        tsv="results/report/scores.tsv",
-        table="results/report/scores.txt",
+        page=report("results/report/index.html", caption="../report/page.rst", category="Comparison"),
+        tsv=report("results/report/scores.tsv", caption="../report/scores.rst", category="Comparison"),
+        others=[f"results/report/{name}" for name in ("scores.json", "scores.txt", "scores.md", "comparison.json")],
     log:
         "results/report/report.log",
     conda:
         "../../envs/bleuprint.yaml"
-    threads: 1
+    threads: THREADS
     resources:
-        mem_mb=1000,
+        mem_mb=4000,
+    params:
+        baseline=BASELINE,
     shell:
-        "python -m bleuprint.report table {input} --folder results/report > {log} 2>&1"
+        "python -m bleuprint.report table {input} --folder results/report --baseline {params.baseline:q}"
+        " --workers {threads} > {log} 2>&1"

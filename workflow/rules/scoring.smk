@@ -10,7 +10,8 @@ rule score:
         tokenized=lambda w: PLAN.upstream("scoring", w.scoring, "text", "tokenized"),
         raw=lambda w: PLAN.upstream("scoring", w.scoring, "corpus", "raw"),
     output:
-        "results/scoring/{scoring}/scores.json",
+        scores="results/scoring/{scoring}/scores.json",
+        sentences="results/scoring/{scoring}/sentences.json",
     log:
         "results/scoring/{scoring}/score.log",
     benchmark:
@@ -19,7 +20,7 @@ rule score:
         "../../envs/bleuprint.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=2000,
     params:
         identity=lambda w: PLAN.stage("scoring", w.scoring).identity,
         target=lambda w: PLAN.stage("scoring", w.scoring).experiment.target,
@@ -27,4 +28,5 @@ rule score:
         "(set -x; python -m bleuprint.folder {params.identity:q} results/scoring/{wildcards.scoring};"
         " python -m bleuprint.scoring --config results/scoring/{wildcards.scoring}/config.yaml"
         " --tokens {input.tokens} {input.tokenized}/test.{params.target}"
-        " --detokenised {input.text} {input.raw}/test.{params.target} --output {output}) > {log} 2>&1"
+        " --detokenised {input.text} {input.raw}/test.{params.target} --output {output.scores}"
+        " --sentences {output.sentences}) > {log} 2>&1"

@@ -1,3 +1,4 @@
+from bleuprint.device import lease, model_threads, uses_gpu
 from bleuprint.fairseq_flags import train, train_how
 from bleuprint.training import choice_flags, length_flags
 
@@ -19,9 +20,9 @@ rule train:
         "results/training/{training}/train.benchmark.tsv"
     conda:
         "../../envs/bleuprint.yaml"
-    threads: THREADS
+    threads: model_threads(PLAN.runtime, CORES)
     resources:
-        gpu=GPUS,
+        gpu=int(uses_gpu(PLAN.runtime)),
         mem_mb=8000,
     params:
         identity=lambda w: PLAN.stage("training", w.training).identity,
@@ -30,11 +31,12 @@ rule train:
         how=lambda w, threads: train_how(PLAN.stage("training", w.training).experiment, PLAN.runtime),
         length=lambda w, threads: length_flags(PLAN.stage("training", w.training).experiment.training),
         choice=lambda w, threads: choice_flags(PLAN.stage("training", w.training).experiment.training),
+        lease=lambda w, threads: lease(PLAN.runtime),
     shell:
         # The save-dir is no output: it survives a failed job, and the next one goes on from its checkpoints
         "folder=results/training/{wildcards.training};"
         " (set -x; python -m bleuprint.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
-        " fairseq-train {input.data} {params.flags} --save-dir $folder/checkpoints {params.how}) 2>&1"
+        " {params.lease} fairseq-train {input.data} {params.flags} --save-dir $folder/checkpoints {params.how}) 2>&1"
         " | python -m bleuprint.training.progress --name {wildcards.training} --log {log} --metrics {output.metrics}"
         " {params.length};"
         " (set -x; python -m bleuprint.training.checkpoint --save-dir $folder/checkpoints {params.choice}"

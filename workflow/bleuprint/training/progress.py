@@ -64,6 +64,13 @@ def tidy(lines: Iterable[str]) -> list[dict[str, Any]]:
     return [rows[key] for key in sorted(rows, key=lambda key: (key[0], order.index(key[1])))]
 
 
+def fraction(row: dict[str, Any], max_epoch: int | None, max_update: int | None) -> float:
+    """How much of a training is over, 0 to 1, by a row of its figures."""
+    by_epoch = row["epoch"] / max_epoch if max_epoch else 0.0
+    by_update = row["updates"] / max_update if max_update else 0.0
+    return float(min(1.0, max(by_epoch, by_update)))
+
+
 class Display:
     """Epoch, updates, loss and time left: a bar on a terminal, plain lines elsewhere."""
 
@@ -74,15 +81,9 @@ class Display:
         form = f"{name} {{percentage:3.0f}}%|{{bar:24}}| {{desc}}"
         self.bar = tqdm(total=1.0, desc="starting", file=stream, bar_format=form) if stream.isatty() else None
 
-    def done(self, row: dict[str, Any]) -> float:
-        """The fraction of the training that is over."""
-        by_epoch = row["epoch"] / self.max_epoch if self.max_epoch else 0.0
-        by_update = row["updates"] / self.max_update if self.max_update else 0.0
-        return min(1.0, max(by_epoch, by_update))
-
     def show(self, row: dict[str, Any]) -> None:
         """Show one row of figures."""
-        now, done = time.monotonic(), self.done(row)
+        now, done = time.monotonic(), fraction(row, self.max_epoch, self.max_update)
         if self.start is None:
             self.start = now, done
         began, before = self.start

@@ -1,0 +1,96 @@
+"""bleuprint explain: which stages each run shares, reuses or computes, and because of which key."""
+
+import atexit
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tabulate import tabulate
+
+from bleuprint.differences import differing
+from bleuprint.plan import STAGES, Plan, Stage
+
+RESULTS = Path("results")
+# What the last step of each stage leaves
+FINISHED = {
+    "corpus": "raw",
+    "text": "fingerprint.json",
+    "training": "checkpoint.pt",
+    "decoding": "hypotheses.txt",
+    "scoring": "scores.json",
+}
+KEYS = 5  # named at most, of those in which two folders differ
+
+
+def finished(stage: str, key: str) -> bool:
+    """Whether that stage's folder holds its result."""
+    return (RESULTS / stage / key / FINISHED[stage]).exists()
+
+
+def explain(plan: Plan) -> str:
+    """A table of runs and stages, then for each folder to be computed why none that is there will do."""
+    sharing = {
+        (stage, key): sum(run.keys[stage] == key for run in plan.runs) for stage in STAGES for key in plan.stages[stage]
+    }
+    rows = [[run.name, *(_cell(stage, run.keys[stage], sharing) for stage in STAGES)] for run in plan.runs]
+    lines = [tabulate(rows, headers=["run", *STAGES], disable_numparse=True), ""]
+    for stage in STAGES:
+        known = _known(stage)
+        for key, one in plan.stages[stage].items():
+            if not finished(stage, key):
+                lines.append(f"{stage}/{key}: {_because(stage, one, known)}")
+            known[key] = one.slice
+    return "\n".join(lines).rstrip()
+
+
+def _cell(stage: str, key: str, sharing: dict[tuple[str, str], int]) -> str:
+    word = "reused" if finished(stage, key) else "computed"
+    runs = sharing[stage, key]
+    return f"{word}, shared by {runs}" if runs > 1 else word
+
+
+def _known(stage: str) -> dict[str, dict[str, Any]]:
+    """The slices of the finished folders of a stage."""
+    found = {}
+    for path in sorted((RESULTS / stage).glob("*/config.yaml")):
+        if finished(stage, path.parent.name):
+            try:
+                slice_ = yaml.safe_load(path.read_text(encoding="utf-8"))
+            except (yaml.YAMLError, UnicodeDecodeError):
+                continue
+            if isinstance(slice_, dict):
+                found[path.parent.name] = slice_
+    return found
+
+
+def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
+    """Why a folder is computed: the keys in which it differs from the nearest one that there is."""
+    if one.key in known:  # begun by another version, or its config.yaml came before its result
+        known = {key: slice_ for key, slice_ in known.items() if key != one.key}
+    if not known:
+        return "the first of its kind"
+    near, keys = min(
+        ((key, differing([one.slice, slice_])) for key, slice_ in known.items()), key=lambda found: len(found[1])
+    )
+    parent = keys.pop("parent", None)
+    words = [f"{key}={_value(here)} (there {_value(there)})" for key, (here, there) in keys.items()]
+    shown = ", ".join(words[:KEYS]) + (f" and {len(words) - KEYS} more keys" if len(words) > KEYS else "")
+    if parent is not None:
+        above = f"made from another {STAGES[STAGES.index(stage) - 1]}"
+        shown = f"{shown} and {above}" if shown else above
+    return f"unlike {near}: {shown}"
+
+
+def _value(value: Any) -> str:
+    return "absent" if value is None else str(value)
+
+
+def explain_dry_run(workflow: Any, plan: Plan) -> None:
+    """Explain the plan at the end of a dry run, below Snakemake's list of jobs.
+
+    Args:
+        workflow: Snakemake's; it knows only after reading the rules that it makes a dry run, and calls no hook in one.
+        plan: what this call is asked for.
+    """
+    atexit.register(lambda: workflow.dryrun and print(f"\n{explain(plan)}", file=sys.stderr))

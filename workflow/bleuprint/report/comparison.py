@@ -1,0 +1,185 @@
+"""Groups against a baseline: sacrebleu's paired tests of runs of the same seed, and what they allow to be said."""
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sacrebleu.significance import PairedTest
+
+from bleuprint.files import read_lines
+from bleuprint.report.groups import Group, Run, metrics
+from bleuprint.scoring import scorer
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs of the same seed: the difference of their scores and the p-values of both tests."""
+
+    seed: int
+    difference: float  # the group's score less the baseline's
+    bootstrap: float  # p of paired bootstrap resampling
+    randomisation: float  # p of paired approximate randomisation
+    better: bool  # the group's score is the better one; of TER that is the lower
+    signatures: tuple[str, ...]  # sacrebleu's, of the two tests
+
+    @property
+    def significant(self) -> bool:
+        """Both tests find the difference significant."""
+        return max(self.bootstrap, self.randomisation) < ALPHA
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A group against the baseline by one metric; `separate`: all its scores lie on one side of all the baseline's."""
+
+    group: str
+    baseline: str
+    metric: str
+    pairs: tuple[Pair, ...]
+    separate: bool
+    problem: str | None = None  # why there are no pairs
+
+    @property
+    def word(self) -> str:
+        """The conclusion in a word or two, for a table."""
+        if self.problem is not None:
+            return "not compared"
+        wins, significant = sum(pair.better for pair in self.pairs), sum(pair.significant for pair in self.pairs)
+        if not significant:
+            return "no difference shown"
+        if significant < len(self.pairs) or wins not in (0, len(self.pairs)):
+            return "not decided"
+        if len(self.pairs) == 1:
+            return f"{'better' if wins else 'worse'}, one seed"
+        return ("better" if wins else "worse") + ("" if self.separate else ", scores overlap")
+
+    def record(self) -> dict[str, Any]:
+        """As JSON, with the conclusion in words."""
+        return asdict(self) | {"word": self.word, "conclusion": conclusion(self)}
+
+
+def texts(run: Run, metric: str) -> tuple[list[str], list[str]]:
+    """A run's hypotheses and their references as `metric` compares them."""
+    stages, test = run["stages"], f"test.{run['target']}"
+    if run["metrics"][metric]["config"]["text"] == "tokens":
+        hypotheses, references = Path(stages["decoding"], "hypotheses.tok"), Path(stages["text"], "tokenized", test)
+    else:
+        hypotheses, references = Path(stages["decoding"], "hypotheses.txt"), Path(stages["corpus"], "raw", test)
+    return read_lines(hypotheses), read_lines(references)
+
+
+def compare(base: Group, others: list[Group], resamples: int, workers: int) -> list[Comparison]:
+    """Each group against the baseline, by each metric that both have.
+
+    Args:
+        base: the baseline.
+        others: the groups to compare with it.
+        resamples: of the bootstrap, and trials of the randomisation.
+        workers: processes.
+    """
+    names = [(group, metric) for group in others for metric in metrics([*base.runs, *group.runs])]
+    plans = [(group, metric, _problem(base, group, metric)) for group, metric in names]
+    tasks = [
+        (base.seeds[seed], group.seeds[seed], metric, resamples)
+        for group, metric, problem in plans
+        if problem is None
+        for seed in _common(base, group)
+    ]
+    with ProcessPoolExecutor(max_workers=workers) as pool:
+        results = iter(list(pool.map(_pair, *zip(*tasks, strict=True)))) if tasks else iter(())
+    found = []
+    for group, metric, problem in plans:
+        pairs = tuple(next(results) for _ in _common(base, group)) if problem is None else ()
+        ours, theirs = group.scores(metric), base.scores(metric)
+        separate = bool(ours and theirs) and (min(ours) > max(theirs) or max(ours) < min(theirs))
+        found.append(Comparison(group.label, base.label, metric, pairs, separate, problem))
+    return found
+
+
+def _common(base: Group, group: Group) -> list[int]:
+    return sorted(base.seeds.keys() & group.seeds.keys())
+
+
+def _problem(base: Group, group: Group, metric: str) -> str | None:
+    """Why the runs cannot be paired, or None."""
+    one, other = base.runs[0], group.runs[0]
+    if not base.scores(metric) or not group.scores(metric):
+        return f"{metric} was not computed for both"
+    if one["metrics"][metric]["config"] != other["metrics"][metric]["config"]:
+        return f"{metric} is not configured alike"
+    if not _common(base, group):
+        return "they have no seed in common, and pairs are made of the same seeds"
+    if texts(one, metric)[1] != texts(other, metric)[1]:
+        return "they were tested on different text"
+    return None
+
+
+def _pair(base: Run, run: Run, metric: str, resamples: int) -> Pair:
+    """Both of sacrebleu's paired tests of two runs."""
+    (ours, references), (theirs, _) = texts(run, metric), texts(base, metric)
+    config = run["metrics"][metric]["config"]
+    difference = run["metrics"][metric]["score"] - base["metrics"][metric]["score"]
+    systems: list[tuple[str, Sequence[str]]] = [("baseline", theirs), ("run", ours)]
+    p, signatures = [], []
+    for kind in ("bs", "ar"):
+        test = PairedTest(systems, {metric: scorer(config)}, [references], test_type=kind, n_samples=resamples)
+        named, scores = test()
+        ((name, signature),) = named.items()
+        signatures.append(str(signature))
+        result: Any = scores[name][1]
+        # Of two systems with the same output sacrebleu says p = 1 / (resamples + 1): no resample differs by more than 0
+        p.append(result.p_value if ours != theirs else 1.0)
+    better = difference < 0 if config["metric"] == "ter" else difference > 0
+    return Pair(run["seed"], difference, p[0], p[1], better, tuple(signatures))
+
+
+def conclusion(found: Comparison) -> str:
+    """What a comparison allows to be said, and what not, in words."""
+    names = f"{found.group} against {found.baseline}, {found.metric}"
+    if found.problem is not None:
+        return f"{names}: not compared, {found.problem}."
+    pairs = found.pairs
+    n, wins = len(pairs), sum(pair.better for pair in pairs)
+    differences = [pair.difference for pair in pairs]
+    mean = f"{sum(differences) / n:+.2f}"
+    p = [max(pair.bootstrap, pair.randomisation) for pair in pairs]
+    alike = wins in (0, n)
+    word = "better" if wins == n else "worse"
+    significant = sum(pair.significant for pair in pairs)
+    if n == 1:
+        claim = "one seed each, so no claim about training variance: another seed may turn it round"
+        if not significant:
+            return f"{names}: no difference shown ({mean}, p = {p[0]:.3f}); {claim}."
+        return f"{names}: this model is {word} on this test set ({mean}, p = {p[0]:.3f}); {claim}."
+    if significant == n and alike:
+        means = (
+            "and every run of one lies above every run of the other: the difference is larger than that between the "
+            "seeds seen here"
+            if found.separate
+            else "but the two groups' scores overlap: the seeds differ as much as the groups, more are needed"
+        )
+        return f"{names}: {word} in all {n} seed pairs (mean {mean}, largest p = {max(p):.3f}), {means}."
+    if significant:
+        better = sum(pair.significant and pair.better for pair in pairs)
+        return (
+            f"{names}: not decided, of {n} seed pairs {better} significantly better and {significant - better} worse "
+            f"(mean {mean}): the difference depends on the seed."
+        )
+    return f"{names}: no difference shown in {n} seed pairs (mean {mean}, smallest p = {min(p):.3f})."
+
+
+def cautions(comparisons: list[Comparison]) -> list[str]:
+    """What a reader of the conclusions must know about all of them."""
+    tests = sum(len(one.pairs) for one in comparisons)
+    lines = ["The tests speak of this test set only, and a difference not shown is no proof that there is none."]
+    if any(len(one.pairs) in (2, 3, 4) for one in comparisons):
+        lines.append("A few seeds bound the variance of training only roughly.")
+    if tests > 1:
+        lines.append(
+            f"{tests} pairs were tested, and p is not corrected: of twenty true equalities one comes out below {ALPHA}."
+        )
+    return lines if tests else []

@@ -1,0 +1,169 @@
+"""The report's pictures, as Plotly figures whose traces name their run, so that the page can hide one."""
+
+import bisect
+from typing import Any
+
+import plotly.graph_objects as go
+
+from bleuprint.report.facts import curves
+from bleuprint.report.groups import Group, Run, metrics
+
+# Okabe and Ito's colours, told apart by colour-blind readers; the darker first, for they stand out on white and black
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
+POINTS = 400  # of a curve; more could not be told apart
+CURVES = (  # name, split, row's key, axis
+    ("Training loss", "train", "loss", "bits per token"),
+    ("Validation loss", "valid", "loss", "bits per token"),
+    ("Validation BLEU (fairseq's own: it compares epochs, not systems)", "valid", "bleu", "BLEU"),
+    ("Learning rate", "train", "lr", "learning rate"),
+    ("Training speed", "train", "words_per_second", "target tokens per second"),
+)
+Styles = dict[str, dict[str, str]]
+
+
+def styles(found: list[Group]) -> Styles:
+    """How each run is drawn: one `colour` a group, one `dash` and one `symbol` a seed."""
+    return {
+        run["run"]: {
+            "colour": COLOURS[place % len(COLOURS)],
+            "dash": DASHES[(seed + place // len(COLOURS)) % len(DASHES)],
+            "symbol": SYMBOLS[(seed + place // len(COLOURS)) % len(SYMBOLS)],
+        }
+        for place, group in enumerate(found)
+        for seed, run in enumerate(group.runs)
+    }
+
+
+def run_label(group: Group, run: Run) -> str:
+    """What a run is called beside others: its group's label and its seed."""
+    return f"{group.label}, seed {run['seed']}"
+
+
+def _figure(x: str, y: str, height: int) -> go.Figure:
+    axis = {"automargin": True, "zeroline": False, "exponentformat": "power", "gridcolor": "rgba(128,128,128,.25)"}
+    layout = {"margin": {"l": 10, "r": 10, "t": 10, "b": 10}, "height": height, "showlegend": False, "template": None}
+    figure = go.Figure(layout=layout | {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"})
+    titles = [{"title": {"text": text, "font": {"size": 13}}} for text in (x, y)]
+    return figure.update_layout(xaxis=axis | titles[0], yaxis=axis | titles[1])
+
+
+def scores(found: list[Group], style: Styles, metric: str) -> go.Figure:
+    """Each run's score with its 95 % interval, one line a group, the first on top; a bar marks the mean of several."""
+    shown = [group for group in reversed(found) if group.scores(metric)]
+    figure = _figure(metric, "", 110 + 60 * len(shown))
+    for place, group in enumerate(shown):
+        values = group.scores(metric)
+        for step, (run, score) in enumerate(zip(group.runs, values, strict=True)):
+            one = run["metrics"][metric]
+            low, high = one["mean"] - one["ci"], one["mean"] + one["ci"]
+            figure.add_scatter(
+                x=[score],
+                y=[place + (step - (len(values) - 1) / 2) * 0.5 / len(values)],
+                error_x={"array": [high - score], "arrayminus": [score - low], "width": 4},
+                mode="markers",
+                marker={"color": style[run["run"]]["colour"], "symbol": style[run["run"]]["symbol"], "size": 10},
+                hovertemplate=f"%{{x:.2f}} [{low:.2f}, {high:.2f}]",
+                name=run_label(group, run),
+                meta={"run": run["run"]},
+            )
+        if len(values) > 1:
+            mean = sum(values) / len(values)
+            line = {"color": "rgba(128,128,128,.9)", "width": 2}
+            figure.add_scatter(
+                x=[mean, mean],
+                y=[place - 0.4, place + 0.4],
+                mode="lines",
+                line=line,
+                hovertemplate="mean %{x:.2f}",
+                name=group.label,
+            )
+    ticks = {"tickvals": list(range(len(shown))), "ticktext": [group.label for group in shown]}
+    return figure.update_yaxes(range=[-0.6, len(shown) - 0.4], showgrid=False, **ticks)
+
+
+def learning(found: list[Group], style: Styles) -> dict[str, go.Figure]:
+    """The learning curves that any run has figures for; each trace's `meta` holds both x axes, updates and hours."""
+    made = {}
+    for title, split, key, axis in CURVES:
+        figure = _figure("updates", axis, 300)
+        for group in found:
+            for run in group.runs:
+                points = _points(curves(run), split, key)
+                if not points:
+                    continue
+                updates, hours, values = (list(column) for column in zip(*points, strict=True))
+                look = style[run["run"]]
+                figure.add_scatter(
+                    x=updates,
+                    y=values,
+                    mode="lines+markers" if split == "valid" else "lines",
+                    line={"color": look["colour"], "dash": look["dash"], "width": 2},
+                    marker={"symbol": look["symbol"], "size": 6},
+                    name=run_label(group, run),
+                    meta={"run": run["run"], "updates": updates, "hours": hours},
+                )
+        if figure.data:
+            made[title] = figure
+    return made
+
+
+def _points(rows: list[dict[str, Any]], split: str, key: str) -> list[tuple[int, float, float]]:
+    """(updates, hours, value) of a curve, thinned; validation has no clock of its own and takes training's."""
+    clock = [(row["updates"], row["wall_seconds"] / 3600) for row in rows if "wall_seconds" in row]
+    found = [row for row in rows if row["split"] == split and key in row]
+    if split == "train" and not found:  # fewer updates than a line of the log takes
+        found = [row for row in rows if row["split"] == "train_epoch" and key in row]
+    step = max(1, len(found) // POINTS)
+    return [(row["updates"], _at(clock, row["updates"]), row[key]) for row in found[::step]]
+
+
+def _at(clock: list[tuple[int, float]], updates: int) -> float:
+    """The hours at that update: the clock's first reading from there on, else its last."""
+    place = bisect.bisect_left(clock, (updates, 0.0))
+    return round(clock[min(place, len(clock) - 1)][1], 5) if clock else 0.0
+
+
+def lengths(
+    found: list[Group], style: Styles, binned: dict[str, list[dict[str, Any]]], metric: str
+) -> dict[str, go.Figure]:
+    """The metric, and for BLEU the length ratio, by length of the source.
+
+    Args:
+        found: the groups.
+        style: how each run is drawn.
+        binned: what `translations.by_length` says of each run.
+        metric: its name.
+    """
+    made = {}
+    kinds = (
+        ("Score by source length", "score", metric),
+        ("Output length", "length_ratio", "output / reference, tokens"),
+    )
+    for title, key, axis in kinds:
+        figure = _figure("tokens of the source (number of sentences)", axis, 300)
+        for group in found:
+            for run in group.runs:
+                bins = [row for row in binned.get(run["run"], []) if key in row]
+                if bins:
+                    look = style[run["run"]]
+                    figure.add_scatter(
+                        x=[f"{row['tokens']} ({row['sentences']:,})" for row in bins],
+                        y=[row[key] for row in bins],
+                        mode="lines+markers",
+                        line={"color": look["colour"], "dash": look["dash"], "width": 2},
+                        marker={"symbol": look["symbol"], "size": 8},
+                        name=run_label(group, run),
+                        meta={"run": run["run"]},
+                    )
+        if figure.data:
+            made[title] = figure
+    return made
+
+
+def first_bleu(runs: list[Run]) -> str:
+    """The first BLEU of all runs' metrics, else the first metric."""
+    names = metrics(runs)
+    kinds = {name: run["metrics"][name]["config"]["metric"] for run in runs for name in run["metrics"]}
+    return next((name for name in names if kinds[name] == "bleu"), names[0])

@@ -1,0 +1,122 @@
+"""The report's page: one HTML file with everything in it, which asks nothing of any network."""
+
+import base64
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
+
+from bleuprint.differences import differing
+from bleuprint.files import read_lines, replacing
+from bleuprint.report import figures, translations
+from bleuprint.report.comparison import Comparison
+from bleuprint.report.facts import costs, environment, fingerprint
+from bleuprint.report.groups import Group, Run, metrics
+from bleuprint.report.tables import best_first, group_rows, words
+
+HERE = Path(__file__).parent
+STAGES = ("corpus", "text", "training", "decoding", "scoring")
+
+
+def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Comparison]) -> None:
+    """Write the page.
+
+    Args:
+        path: index.html.
+        found: the groups.
+        base: the one that the others are compared with.
+        comparisons: the others against it.
+    """
+    runs = [run for group in found for run in group.runs]
+    alike = translations.same_test(runs)
+    style = figures.styles(found)
+    names = {run["run"]: figures.run_label(group, run) for group in found for run in group.runs}
+    payload = {
+        "figures": _figures(found, style, alike),
+        "translations": translations.sentences(alike),
+        "labels": names,
+    }
+    template = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).get_template("page.html")
+    html = template.render(
+        table=group_rows(found, base, comparisons),
+        words=words(found, comparisons, metrics(runs)[0]),
+        comparisons=[one.record() for one in comparisons],
+        metrics=metrics(runs),
+        best=best_first(found)[0],
+        groups=found,
+        runs=runs,
+        labels=names,
+        styles=style,
+        left_out=[names[run["run"]] for run in runs if run not in alike],
+        sentences=alike[0]["sentences"],
+        figures={key: list(value) for key, value in payload["figures"].items()},
+        differences=_differences(runs),
+        changed=_changed(found, base, alike),
+        costs={run["run"]: costs(run) for run in runs},
+        stages=STAGES,
+        origins={run["run"]: _origin(run) for run in runs},
+        css=(HERE / "page.css").read_text(encoding="utf-8"),
+        js=(HERE / "page.js").read_text(encoding="utf-8"),
+        plotly=packed(get_plotlyjs()),
+        data=packed(json.dumps(payload, ensure_ascii=False, separators=(",", ":"))),
+    )
+    with replacing(path) as file:
+        file.write(html)
+
+
+def packed(text: str) -> str:
+    """The text compressed and in Base64: small, and nothing in it can end the element that holds it."""
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+
+
+def _figures(found: list[Group], style: figures.Styles, alike: list[Run]) -> dict[str, dict[str, Any]]:
+    """The page's pictures by section and title, as Plotly takes them."""
+    runs = [run for group in found for run in group.runs]
+    bleu = figures.first_bleu(alike)
+    binned = {run["run"]: translations.by_length(run, bleu) for run in alike if bleu in run["metrics"]}
+    made = {
+        "scores": {name: figures.scores(best_first(found), style, name) for name in metrics(runs)},
+        "learning": figures.learning(found, style),
+        "lengths": figures.lengths(found, style, binned, bleu),
+    }
+    return {
+        section: {title: json.loads(figure.to_json()) for title, figure in some.items()}
+        for section, some in made.items()
+    }
+
+
+def _config(run: Run) -> dict[str, Any]:
+    text = Path("results/runs", run["run"], "config.yaml").read_text(encoding="utf-8")
+    config: dict[str, Any] = yaml.safe_load(text)
+    return config
+
+
+def _differences(runs: list[Run]) -> dict[str, list[Any]]:
+    """The config keys that are not the same in all runs, with each run's value."""
+    return differing([{key: value for key, value in _config(run).items() if key != "expected"} for run in runs])
+
+
+def _changed(found: list[Group], base: Group, alike: list[Run]) -> dict[str, list[dict[str, Any]]]:
+    """For each group its most changed sentences against the baseline; groups with other test text are left out."""
+    names = translations.shown_metrics(alike)
+    comparable = [group for group in found if all(run in alike for run in group.runs)]
+    if base not in comparable or not names:
+        return {}
+    return {group.label: translations.most_changed(base, group, names[-1]) for group in comparable if group is not base}
+
+
+def _origin(run: Run) -> dict[str, Any]:
+    """What is needed to get a run again."""
+    folder = Path("results/runs", run["run"])
+    return {
+        "commands": "\n".join(read_lines(folder / "commands.sh")),
+        "config": (folder / "config.yaml").read_text(encoding="utf-8"),
+        "environment": environment(run),
+        "fingerprint": fingerprint(run),
+    }

@@ -1,0 +1,160 @@
+"""The report's tables: scores.json and .tsv for scripts, .txt for the terminal, .md for an issue or a paper."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from bleuprint.files import replacing, write_json, write_lines
+from bleuprint.report.comparison import Comparison, cautions, conclusion
+from bleuprint.report.groups import Group, Run, metrics, summary
+
+
+def rows(runs: list[Run]) -> list[dict[str, Any]]:
+    """One flat row a run: names, sentences, each metric's score, brevity penalty and length ratio of the first BLEU."""
+    table = []
+    for run in runs:
+        row = {key: run[key] for key in ("run", "recipe", "corpus", "model", "seed", "sentences")}
+        row["overrides"] = " ".join(run["overrides"])
+        row |= {name: metric["score"] for name, metric in run["metrics"].items()}
+        bleu: dict[str, Any] = next((metric for metric in run["metrics"].values() if "brevity_penalty" in metric), {})
+        table.append(row | {key: bleu[key] for key in ("brevity_penalty", "length_ratio") if key in bleu})
+    return table
+
+
+def show(runs: list[Run]) -> str:
+    """The runs' table for a terminal: a column is left out where it says the same as the run's name, or of all runs."""
+    table = rows(runs)
+    hidden = {"recipe", "model", "seed"} | ({"overrides"} if len({row["overrides"] for row in table}) == 1 else set())
+    short = {"brevity_penalty": "BP", "length_ratio": "length"}
+    shown = [{short.get(key, key): value for key, value in row.items() if key not in hidden} for row in table]
+    return tabulate(shown, headers="keys", floatfmt=".2f")
+
+
+def score_text(group: Group, metric: str, ranges: bool = True) -> str:
+    """A group's score: mean ± standard deviation and range over its seeds, or one score with its 95 % interval."""
+    scores = group.scores(metric)
+    if not scores:
+        return "–"
+    if len(scores) == 1:
+        one = group.runs[0]["metrics"][metric]
+        return f"{one['score']:.2f} [{one['mean'] - one['ci']:.2f}, {one['mean'] + one['ci']:.2f}]"
+    found = summary(scores)
+    return f"{found['mean']:.2f} ± {found['sd']:.2f}" + (f" ({found['min']:.2f}–{found['max']:.2f})" if ranges else "")
+
+
+def best_first(found: list[Group]) -> list[Group]:
+    """The groups by the mean of the first metric, the best first; such as lack it come last."""
+    metric = metrics([run for group in found for run in group.runs])[0]
+
+    def key(group: Group) -> tuple[bool, float]:
+        scores = group.scores(metric)
+        if not scores:
+            return True, 0.0
+        mean = summary(scores)["mean"] or 0.0
+        return False, mean if group.runs[0]["metrics"][metric]["config"]["metric"] == "ter" else -mean
+
+    return sorted(found, key=key)
+
+
+def group_rows(
+    found: list[Group], base: Group, comparisons: list[Comparison], ranges: bool = True
+) -> list[dict[str, str]]:
+    """One row a group, best first: label, seeds, each metric, the comparison with the baseline, the verdict."""
+    names = metrics([run for group in found for run in group.runs])
+    words = {one.group: one.word for one in comparisons if one.metric == names[0]}
+    table = []
+    for group in best_first(found):
+        row = {"group": group.label, "seeds": str(len(group.runs))}
+        row |= {name: score_text(group, name, ranges) for name in names}
+        if len(found) > 1:
+            row["against the baseline"] = "baseline" if group is base else words.get(group.label, "–")
+        verdicts = [run["verdict"]["word"] for run in group.runs if run.get("verdict")]
+        if verdicts:
+            row["published score"] = ", ".join(
+                word if verdicts.count(word) == len(verdicts) else f"{verdicts.count(word)} × {word}"
+                for word in dict.fromkeys(verdicts)
+            )
+        table.append(row)
+    columns = dict.fromkeys(key for row in table for key in row)
+    return [{key: row.get(key, "–") for key in columns} for row in table]
+
+
+def verdict_lines(found: list[Group]) -> list[str]:
+    """The verdicts in words, equal ones of a group once."""
+    lines = []
+    for group in found:
+        for run in group.runs:
+            if verdict := run.get("verdict"):
+                bound = f"{verdict['low']} to {verdict['high']}" if verdict["high"] else f"{verdict['low']} or more"
+                because = f"; {'; '.join(verdict['because'])}" if verdict["because"] else ""
+                score = "–" if verdict["score"] is None else f"{verdict['score']:.2f}"
+                lines.append(
+                    f"{run['run']}: {verdict['word']}, {verdict['metric']} {score}, "
+                    f"published {bound} ({verdict['source']}){because}."
+                )
+    return lines
+
+
+def words(found: list[Group], comparisons: list[Comparison], metric: str) -> list[str]:
+    """The conclusions by one metric, the cautions that go with them, and the verdicts."""
+    shown = [one for one in comparisons if one.metric == metric]
+    return [*map(conclusion, shown), *cautions(shown), *verdict_lines(found)]
+
+
+def markdown(found: list[Group], base: Group, comparisons: list[Comparison]) -> list[str]:
+    """scores.md: the table of groups, the conclusions, the signatures."""
+    runs = [run for group in found for run in group.runs]
+    table = [
+        {key: value.replace("|", "\\|") for key, value in row.items()} for row in group_rows(found, base, comparisons)
+    ]
+    lines = tabulate(table, headers="keys", tablefmt="github", disable_numparse=True).splitlines()
+    sentences = ", ".join(dict.fromkeys(f"{run['corpus']}, {run['sentences']:,} sentences" for run in runs))
+    lines += ["", f"Test set: {sentences}. Several seeds: mean ± standard deviation (min–max); one: [95 % interval]."]
+    lines += [""] + [f"- {line}" for line in words(found, comparisons, metrics(runs)[0])]
+    signatures = dict.fromkeys((name, one["signature"]) for run in runs for name, one in run["metrics"].items())
+    return [*lines, "", "Signatures:", "", *(f"- {name}: `{signature}`" for name, signature in signatures)]
+
+
+def write_tables(folder: Path, found: list[Group], base: Group, comparisons: list[Comparison], runs: list[Run]) -> None:
+    """All tables, and comparison.json.
+
+    Args:
+        folder: results/report.
+        found: the groups.
+        base: the one that the others are compared with.
+        comparisons: the others against it.
+        runs: the runs in their order.
+    """
+    write_json(folder / "scores.json", runs)
+    table = rows(runs)
+    columns = list(dict.fromkeys(key for row in table for key in row))
+    with replacing(folder / "scores.tsv") as file:
+        writer = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+    names = metrics(runs)
+    record = {
+        "baseline": base.label,
+        "groups": [
+            {
+                "group": group.label,
+                "runs": [run["run"] for run in group.runs],
+                "metrics": {name: summary(scores) for name in names if (scores := group.scores(name))},
+            }
+            for group in found
+        ],
+        "comparisons": [one.record() for one in comparisons],
+    }
+    write_json(folder / "comparison.json", record)
+    write_lines(folder / "scores.md", markdown(found, base, comparisons))
+    text = [show(runs), ""]
+    if len(runs) > 1:
+        text += [
+            tabulate(group_rows(found, base, comparisons, ranges=False), headers="keys", disable_numparse=True),
+            "",
+        ]
+    if said := words(found, comparisons, names[0]):
+        text += [*said, ""]
+    write_lines(folder / "scores.txt", [*text, f"{folder}/index.html shows all of it; scores.tsv and scores.json too."])
