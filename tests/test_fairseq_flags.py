@@ -59,9 +59,9 @@ def test_the_train_command_of_the_default_recipe() -> None:
 
 def test_device_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = one(overrides="training.fp16=true")
-    monkeypatch.setattr("bleuprint.device.gpus", lambda: 0)
+    monkeypatch.setattr("bleuprint.device.gpus", lambda: ())
     assert fairseq_flags.device_flags(experiment, experiment.runtime) == {"cpu": True}
-    monkeypatch.setattr("bleuprint.device.gpus", lambda: 1)
+    monkeypatch.setattr("bleuprint.device.gpus", lambda: ("0",))
     assert fairseq_flags.device_flags(experiment, experiment.runtime) == {"distributed_world_size": 1, "fp16": True}
     forced = one(overrides="runtime.device=cpu training.fp16=true")
     assert fairseq_flags.device_flags(forced, forced.runtime) == {"cpu": True}

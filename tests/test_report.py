@@ -1,4 +1,4 @@
-"""The run's folder and the report: a stable interface for scripts, a table for people."""
+"""The run's folder and the report's tables: a stable interface for scripts, tables and words for people."""
 
 import csv
 import json
@@ -6,63 +6,90 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_up import METRICS, REFERENCES, curve, make_run, noisy
 
 from bleuprint.files import DataError
-from bleuprint.report import commands, read_run, rows, show, write_table
+from bleuprint.report.__main__ import write
+from bleuprint.report.facts import costs, device, target_tokens
+from bleuprint.report.gather import commands, read_run
+from bleuprint.report.tables import rows, show
 
-RUN = {
-    "run": "demo-transformer_tiny-seed1-0a1b2c3d",
-    "recipe": "demo",
-    "corpus": "demo",
-    "model": "transformer_tiny",
-    "seed": 1,
-    "overrides": [],
-    "sentences": 500,
-    "metrics": {
-        "bleu_tok_lc": {"score": 91.234, "signature": "s", "brevity_penalty": 0.99, "length_ratio": 0.98},
-        "chrf": {"score": 95.5, "signature": "c"},
-    },
-}
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def report(*runs: dict[str, Any], baseline: str | None = None) -> Path:
+    folder = Path("results/report")
+    write(folder, [Path("results/runs", run["run"], "scores.json") for run in runs], baseline, 2)
+    return folder
 
 
 def test_rows_are_flat() -> None:
-    assert rows([RUN])[0] == {
-        "run": RUN["run"],
-        "recipe": "demo",
-        "corpus": "demo",
-        "model": "transformer_tiny",
-        "seed": 1,
-        "sentences": 500,
-        "overrides": "",
-        "bleu_tok_lc": 91.234,
-        "chrf": 95.5,
-        "brevity_penalty": 0.99,
-        "length_ratio": 0.98,
+    run = make_run()
+    (row,) = rows([run])
+    assert list(row)[:7] == ["run", "recipe", "corpus", "model", "seed", "sentences", "overrides"]
+    assert row["bleu_tok_lc"] == run["metrics"]["bleu_tok_lc"]["score"]
+    assert (row["brevity_penalty"], row["length_ratio"], row["sentences"]) == (1, 1, 60)
+
+
+def test_the_terminal_table_names_overrides_where_they_differ() -> None:
+    run = make_run(overrides=["decoding.beam=8"])
+    other: dict[str, Any] = run | {"overrides": ["decoding.beam=4"]}
+    assert "overrides" not in show([run])
+    table = show([run, other])
+    assert "decoding.beam=8" in table and f"{run['metrics']['chrf']['score']:.2f}" in table
+    assert max(map(len, show([run]).splitlines())) <= 120
+
+
+def test_files_of_the_report() -> None:
+    ter = {"ter": {"metric": "ter", "text": "tokens", "lowercase": True, "tokenize": None}}
+    first, other = make_run(), make_run(model="lightconv", metrics=ter)
+    folder = report(first, other)
+    assert [run["run"] for run in json.loads((folder / "scores.json").read_text())] == [first["run"], other["run"]]
+    with open(folder / "scores.tsv") as file:
+        one, two = csv.DictReader(file, delimiter="\t")
+    assert (one["ter"], two["bleu_tok_lc"]) == ("", "")
+    assert float(two["ter"]) == other["metrics"]["ter"]["score"]
+    comparison = json.loads((folder / "comparison.json").read_text())
+    assert comparison["baseline"] == "transformer"
+    assert {found["problem"] for found in comparison["comparisons"]} == {
+        "bleu_tok_lc was not computed for both",
+        "chrf was not computed for both",
+        "ter was not computed for both",
     }
 
 
-def test_the_terminal_table_names_overrides_where_there_are_any() -> None:
-    other: dict[str, Any] = RUN | {"overrides": ["decoding.beam=8"]}
-    assert "overrides" not in show(rows([RUN]))
-    table = show(rows([RUN, other]))
-    assert "decoding.beam=8" in table and "91.23" in table and "0.99" in table
-    assert max(map(len, show(rows([RUN])).splitlines())) <= 120
+def test_the_markdown_table_is_ready_to_paste() -> None:
+    runs = [
+        make_run(model, seed, noisy(REFERENCES, share, seed))
+        for model, share in (("transformer", 0.3), ("lightconv", 0.1))
+        for seed in (1, 2)
+    ]
+    text = (report(*runs) / "scores.md").read_text().splitlines()
+    assert text[0].startswith("| group") and text[1].startswith("|--")
+    assert text[2].split("|")[1].strip() == "lightconv"  # the best first
+    first = [run["metrics"]["bleu_tok_lc"]["score"] for run in runs if run["model"] == "lightconv"]
+    low, high = sorted(first)
+    assert f"({low:.2f}–{high:.2f})" in text[2] and "better" in text[2]
+    assert any(line.startswith("- lightconv against transformer, bleu_tok_lc: better in all 2") for line in text)
+    assert any("signatures" in line.lower() for line in text) and any("`nrefs:1|bs:100|" in line for line in text)
 
 
-def test_files_of_the_report(tmp_path: Path) -> None:
-    ter: dict[str, Any] = RUN | {"metrics": {"ter": {"score": 5.0, "signature": "t"}}}
-    write_table(tmp_path, [RUN, ter])
-    assert json.loads((tmp_path / "scores.json").read_text()) == [RUN, ter]
-    with open(tmp_path / "scores.tsv") as file:
-        first, second = csv.DictReader(file, delimiter="\t")
-    assert (first["bleu_tok_lc"], first["ter"], second["ter"]) == ("91.234", "", "5.0")
+def test_the_terminal_sees_the_groups_and_the_conclusion() -> None:
+    runs = [make_run(model, seed) for model in ("transformer", "lightconv") for seed in (1, 2)]
+    text = (report(*runs) / "scores.txt").read_text()
+    assert "against the baseline" in text and "no difference shown in 2 seed pairs" in text
+    single = (report(runs[0]) / "scores.txt").read_text()
+    assert "against" not in single
 
 
-def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "scores.json"
-    path.write_text(json.dumps({"format": 1} | RUN))
-    assert read_run(path) == RUN
-    path.write_text(json.dumps(RUN))
+def test_a_run_of_another_version_is_refused() -> None:
+    run = make_run()
+    path = Path("results/runs", run["run"], "scores.json")
+    assert read_run(path) == run
+    path.write_text(json.dumps(run | {"format": 1}))
     with pytest.raises(DataError, match="another version of bleuprint; move"):
         read_run(path)
 
@@ -72,3 +99,42 @@ def test_commands_are_those_the_shell_traced(tmp_path: Path) -> None:
     log.write_text("+ fairseq-train data --adam-betas '(0.9, 0.98)'\n2026 | INFO | + unlike\n++ unlike\n")
     assert "fairseq-train data --adam-betas '(0.9, 0.98)'" in commands([log])
     assert not [line for line in commands([log]) if "unlike" in line]
+
+
+def test_costs_come_from_what_the_stages_left() -> None:
+    found = costs(make_run())
+    assert (found["parameters"], found["updates"], found["epochs"], found["device"]) == (1234, 200, 2, "A CPU")
+    assert found["tokens"] == 200 * 500
+    assert found["words_per_second"] == 200 * 500 / 100
+    assert found["seconds"]["text"] == 4 * 1.5 and found["memory"] == dict.fromkeys(found["memory"], 300.0) | {
+        "text": None
+    }
+    # Snakemake's clock saw the last session only, fairseq's all of them
+    assert found["seconds"]["training"] == 100
+
+
+def test_costs_that_nobody_measured_are_unknown() -> None:
+    run = make_run()
+    for path in Path("results").rglob("*.benchmark.tsv"):
+        path.unlink()
+    Path(run["stages"]["training"], "environment.json").unlink()
+    Path(run["stages"]["training"], "train.log").write_text("nothing\n")
+    found = costs(run)
+    assert found["seconds"]["decoding"] is None and found["device"] is None and found["parameters"] is None
+    old = [{key: value for key, value in row.items() if key != "words_per_batch"} for row in curve(1)]
+    assert target_tokens(old) is None
+
+
+def test_the_gpu_is_named_as_fairseq_names_it() -> None:
+    # fairseq's own format, fairseq/utils.py
+    log = f"| rank {0:3d}: capabilities = {9:2d}.{0:<2d} ; total memory = {139.7:.3f} GB ; name = {'NVIDIA H200':40s}\n"
+    assert device(log, {"processor": "A CPU"}) == "NVIDIA H200"
+
+
+def test_metrics_of_one_name_but_another_meaning_are_not_compared() -> None:
+    other = METRICS | {"chrf": METRICS["chrf"] | {"lowercase": False}}
+    folder = report(make_run(), make_run("lightconv", metrics=other))
+    problems = {
+        one["metric"]: one["problem"] for one in json.loads((folder / "comparison.json").read_text())["comparisons"]
+    }
+    assert problems == {"bleu_tok_lc": None, "chrf": "chrf is not configured alike"}

@@ -133,7 +133,7 @@ def experiment(**cli: Any) -> Any:
 
 
 def test_a_training_of_days_is_refused_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "gpus", lambda: 0)
+    monkeypatch.setattr(device, "gpus", lambda: ())
     reason = device.refusal(experiment(), threads=2)
     assert reason is not None
     assert "days on 2 CPU cores" in reason and "runtime.device=cpu" in reason
@@ -143,7 +143,7 @@ def test_a_training_of_days_is_refused_without_a_gpu(monkeypatch: pytest.MonkeyP
         assert device.refusal(experiment(recipe=recipe), threads=2) is None
     assert device.refusal(experiment(overrides="runtime.device=cpu"), threads=2) is None
     assert "no GPU is visible" in str(device.refusal(experiment(overrides="runtime.device=cuda"), threads=2))
-    monkeypatch.setattr(device, "gpus", lambda: 1)
+    monkeypatch.setattr(device, "gpus", lambda: ("0",))
     assert device.refusal(experiment(), threads=2) is None
 
 
@@ -159,14 +159,24 @@ def test_visible_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(device, "DEVICES", tmp_path)
     for name in ("nvidia0", "nvidia1", "nvidia2", "nvidiactl", "nvidia-uvm"):
         (tmp_path / name).touch()
-    for visible, count in {None: 3, "": 0, "-1": 0, "0": 1, "0,2": 2, "0,1,2,3": 3}.items():
+    names: dict[str | None, tuple[str, ...]] = {
+        None: ("0", "1", "2"),
+        "": (),
+        "-1": (),
+        "0": ("0",),
+        "0,2": ("0", "2"),
+        "GPU-8a, 1": ("GPU-8a", "1"),
+        "0,-1,2": ("0",),
+        "0,1,2,3": ("0", "1", "2"),
+    }
+    for visible, wanted in names.items():
         if visible is None:
             monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         else:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         device.gpus.cache_clear()
-        assert device.gpus() == count
+        assert device.gpus() == wanted
     monkeypatch.setattr(device, "DEVICES", tmp_path / "none")
     device.gpus.cache_clear()
-    assert device.gpus() == 0
+    assert device.gpus() == ()
     device.gpus.cache_clear()

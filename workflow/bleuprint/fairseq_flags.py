@@ -43,9 +43,10 @@ def train(experiment: Experiment) -> str:
     return shell(experiment.model.flags() | experiment.training.flags() | {"seed": experiment.seed})
 
 
-def train_how(experiment: Experiment, runtime: Runtime) -> str:
-    """How fairseq-train runs: device and log."""
-    log = {"log_format": "json", "log_interval": runtime.log_interval}
+def train_how(experiment: Experiment, runtime: Runtime, folder: str) -> str:
+    """How fairseq-train runs: device, log, and TensorBoard's event files in the stage's folder if configured."""
+    log: dict[str, Any] = {"log_format": "json", "log_interval": runtime.log_interval}
+    log["tensorboard_logdir"] = f"{folder}/tensorboard" if runtime.tensorboard else None
     return shell({"user_dir": PLUGIN} | device_flags(experiment, runtime) | log)
 
 

@@ -31,7 +31,7 @@ class Flags(Section):
     reserved: ClassVar[frozenset[str]] = frozenset(
         {"save_dir", "results_path", "path", "user_dir", "restore_file", "no_save", "seed", "gen_subset"}
         | {"source_lang", "target_lang", "cpu", "distributed_world_size"}
-        | {"log_format", "log_interval", "log_file"}
+        | {"log_format", "log_interval", "log_file", "tensorboard_logdir"}
     )
 
     @model_validator(mode="after")

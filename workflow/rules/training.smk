@@ -28,7 +28,9 @@ rule train:
         identity=lambda w: PLAN.stage("training", w.training).identity,
         flags=lambda w: train(PLAN.stage("training", w.training).experiment),
         # Functions of `threads` are how, not what: Snakemake does not compare them with the last call's
-        how=lambda w, threads: train_how(PLAN.stage("training", w.training).experiment, PLAN.runtime),
+        how=lambda w, threads: train_how(
+            PLAN.stage("training", w.training).experiment, PLAN.runtime, f"results/training/{w.training}"
+        ),
         length=lambda w, threads: length_flags(PLAN.stage("training", w.training).experiment.training),
         choice=lambda w, threads: choice_flags(PLAN.stage("training", w.training).experiment.training),
         lease=lambda w, threads: lease(PLAN.runtime),

@@ -53,14 +53,15 @@ def groups(runs: list[Run]) -> list[Group]:
         members.setdefault(run["group"], []).append(run)
     words = [_words(found[0]) for found in members.values()]
     common = set(words[0]).intersection(*words)
-    labels = [" ".join(word for word in one if word not in common) for one in words]
-    made: list[Group] = []
-    for (key, found), one, label in zip(members.items(), words, labels, strict=True):
-        # Alone, or told apart by nothing that has a name: the model's name, and the hash where that is not enough
-        label = label or found[0]["model"]
-        unique = label if labels.count(label) < 2 and label not in (g.label for g in made) else f"{label} {key}"
-        made.append(Group(unique, one, tuple(sorted(found, key=lambda run: int(run["seed"])))))
-    return made
+    # Alone, or told apart by nothing that has a name: the model's name, and the hash where that is not enough
+    labels = [" ".join(word for word in one if word not in common) or one[2] for one in words]
+    unique = [
+        label if labels.count(label) == 1 else f"{label} {key}" for label, key in zip(labels, members, strict=True)
+    ]
+    return [
+        Group(label, one, tuple(sorted(found, key=lambda run: int(run["seed"]))))
+        for label, one, found in zip(unique, words, members.values(), strict=True)
+    ]
 
 
 def _words(run: Run) -> tuple[str, ...]:

@@ -1,0 +1,225 @@
+"""Groups, sacrebleu's paired tests, what they allow to be said, and the verdict on a published score."""
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up import METRICS, REFERENCES, make_run, noisy
+from sacrebleu.significance import PairedTest
+
+from bleuprint.files import DataError
+from bleuprint.report.comparison import Comparison, Pair, cautions, compare, conclusion
+from bleuprint.report.groups import baseline, groups, summary
+from bleuprint.report.tables import best_first, score_text
+from bleuprint.report.verdict import verdict
+from bleuprint.scoring import scorer
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def sweep(shares: dict[str, float], seeds: tuple[int, ...] = (1, 2, 3)) -> list[dict[str, Any]]:
+    return [make_run(model, seed, noisy(REFERENCES, share, seed)) for model, share in shares.items() for seed in seeds]
+
+
+def test_runs_that_differ_only_in_their_seed_are_a_group() -> None:
+    runs = sweep({"transformer": 0.3, "lightconv": 0.1})
+    first, second = groups(runs)
+    assert (first.label, second.label) == ("transformer", "lightconv")
+    assert list(first.seeds) == [1, 2, 3]
+    scores = [run["metrics"]["chrf"]["score"] for run in runs[:3]]
+    assert first.scores("chrf") == scores
+    assert summary(scores) == {
+        "mean": statistics.fmean(scores),
+        "sd": statistics.stdev(scores),
+        "min": min(scores),
+        "max": max(scores),
+        "n": 3,
+    }
+    assert [group.label for group in best_first([first, second])] == ["lightconv", "transformer"]
+
+
+def test_a_group_of_one_shows_its_interval() -> None:
+    run = make_run()
+    (group,) = groups([run])
+    metric = run["metrics"]["chrf"]
+    low, high = metric["mean"] - metric["ci"], metric["mean"] + metric["ci"]
+    assert metric["ci"] > 0
+    assert score_text(group, "chrf") == f"{metric['score']:.2f} [{low:.2f}, {high:.2f}]"
+    assert group.label == "transformer"
+
+
+def test_groups_are_told_apart_by_what_differs() -> None:
+    beams = [make_run(overrides=[f"decoding.beam={beam}", "text.merges=9"], group=f"{beam}") for beam in (4, 8)]
+    assert [group.label for group in groups(beams)] == ["decoding.beam=4", "decoding.beam=8"]
+    nameless = [make_run(group="a1"), make_run(group="b2")]
+    assert [group.label for group in groups(nameless)] == ["transformer a1", "transformer b2"]
+
+
+def test_the_baseline_is_named_by_any_of_its_words() -> None:
+    found = groups([make_run(), make_run("lightconv", overrides=["training.lr=1e-3"])])
+    assert baseline(found, None).label == "transformer"
+    for name in ("lightconv", "training.lr=1e-3", "lightconv training.lr=1e-3", "demo-lightconv-seed1"):
+        assert baseline(found, name) is found[1]
+    with pytest.raises(DataError, match=r"report\.baseline=lightcnv names no group; the groups are: transformer, "):
+        baseline(found, "lightcnv")
+    with pytest.raises(DataError, match="names 2 groups"):
+        baseline(found, "demo")
+
+
+def test_the_tests_are_sacrebleus_own() -> None:
+    runs = sweep({"transformer": 0.3, "lightconv": 0.25}, (1, 2))
+    base, other = groups(runs)
+    found = compare(base, [other], resamples=200, workers=2)
+    assert [one.metric for one in found] == list(METRICS)
+    for one in found:
+        for pair, ours, theirs in zip(one.pairs, other.runs, base.runs, strict=True):
+            texts = [
+                Path(run["stages"]["decoding"], "hypotheses.tok").read_text().splitlines() for run in (theirs, ours)
+            ]
+            systems = [("baseline", texts[0]), ("run", texts[1])]
+            p = []
+            for kind in ("bs", "ar"):
+                metric = scorer(METRICS[one.metric])
+                _, scores = PairedTest(systems, {"m": metric}, [REFERENCES], test_type=kind, n_samples=200)()
+                p.append(next(value for name, value in scores.items() if name != "System")[1].p_value)
+            assert [pair.bootstrap, pair.randomisation] == p
+            scores = [run["metrics"][one.metric]["score"] for run in (theirs, ours)]
+            assert pair.difference == scores[1] - scores[0]
+            assert "ar:200" in pair.signatures[1] and "bs:200" in pair.signatures[0]
+
+
+def test_equal_output_is_no_difference() -> None:
+    """sacrebleu gives p = 1 / (resamples + 1) to two systems with the same output."""
+    base, other = groups([make_run(), make_run("lightconv")])
+    found = compare(base, [other], resamples=100, workers=1)
+    assert {(pair.bootstrap, pair.randomisation) for one in found for pair in one.pairs} == {(1.0, 1.0)}
+    assert found[0].word == "no difference shown"
+
+
+def test_a_clear_difference_over_seeds_is_found_and_stated() -> None:
+    base, other = groups(sweep({"transformer": 0.4, "lightconv": 0.1}))
+    one = compare(base, [other], resamples=200, workers=2)[0]
+    assert one.word == "better" and one.separate
+    assert "better in all 3 seed pairs" in conclusion(one) and "every run of one lies above" in conclusion(one)
+    back = compare(other, [base], resamples=200, workers=2)[0]
+    assert back.word == "worse" and "worse in all 3" in conclusion(back)
+
+
+def test_what_cannot_be_paired_says_why() -> None:
+    base = groups([make_run()])[0]
+    other_seed = groups([make_run("lightconv", 2)])[0]
+    other_text = groups([make_run("dynamicconv", references=REFERENCES[:30], corpus="half")])[0]
+    seeds, text = (compare(base, [group], resamples=100, workers=1)[0] for group in (other_seed, other_text))
+    assert seeds.pairs == text.pairs == ()
+    assert "no seed in common" in conclusion(seeds) and "different text" in conclusion(text)
+    assert text.word == "not compared"
+
+
+def pairs(*values: tuple[float, float]) -> tuple[Pair, ...]:
+    return tuple(Pair(seed, gain, p, p / 2, gain > 0, ()) for seed, (gain, p) in enumerate(values, 1))
+
+
+@pytest.mark.parametrize(
+    ("found", "separate", "word", "says"),
+    [
+        (pairs((1.0, 0.001)), True, "better, one seed", "one seed each, so no claim about training variance"),
+        (pairs((1.0, 0.3)), True, "no difference shown", "one seed each, so no claim about training variance"),
+        (
+            pairs((-1.0, 0.001), (-1.2, 0.01)),
+            True,
+            "worse",
+            "worse in all 2 seed pairs (mean -1.10, largest p = 0.010)",
+        ),
+        (pairs((1.0, 0.001), (1.2, 0.01)), False, "better, scores overlap", "overlap"),
+        (pairs((1.0, 0.001), (0.2, 0.4)), True, "not decided", "1 significantly better and 0 worse"),
+        (pairs((1.0, 0.001), (-1.2, 0.01)), False, "not decided", "1 significantly better and 1 worse"),
+        (pairs((0.1, 0.2), (0.2, 0.4)), True, "no difference shown", "smallest p = 0.200"),
+    ],
+)
+def test_conclusions(found: tuple[Pair, ...], separate: bool, word: str, says: str) -> None:
+    one = Comparison("B", "A", "bleu", found, separate)
+    assert one.word == word
+    assert conclusion(one).startswith("B against A, bleu: ") and says in conclusion(one)
+
+
+def test_both_tests_must_agree_and_many_tests_are_named() -> None:
+    torn = Pair(1, 1.0, 0.01, 0.2, True, ())
+    assert not torn.significant
+    one = Comparison("B", "A", "bleu", pairs((1, 0.01), (1, 0.01)), True)
+    assert any("2 pairs were tested, and p is not corrected" in line for line in cautions([one]))
+    assert any("few seeds" in line for line in cautions([one]))
+    assert cautions([]) == []
+
+
+def test_of_ter_the_lower_is_the_better() -> None:
+    ter = {"ter": {"metric": "ter", "text": "tokens", "lowercase": True, "tokenize": None}}
+    runs = [make_run(model, 1, noisy(REFERENCES, share, 1), metrics=ter) for model, share in (("a", 0.4), ("b", 0.1))]
+    base, other = groups(runs)
+    (one,) = compare(base, [other], resamples=100, workers=1)
+    assert one.pairs[0].difference < 0 and one.pairs[0].better
+    assert [group.label for group in best_first([base, other])] == ["b", "a"]
+
+
+def expected(low: float, high: float | None, **changed: Any) -> dict[str, Any]:
+    return {"metric": "bleu_tok_lc", "low": low, "high": high, "source": "a paper", "changed": changed}
+
+
+def config(**corpus: Any) -> dict[str, Any]:
+    return {"corpus": {"expected": corpus or None}, "training": {"checkpoint": "best", "max_update": 500}}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"), [(0, 100, "REPRODUCED"), (0, None, "REPRODUCED"), (99, 100, "LOW"), (0, 1, "HIGH")]
+)
+def test_verdicts(low: float, high: float | None, word: str) -> None:
+    run = make_run(expected=expected(low, high))
+    found = verdict(run, config())
+    assert found is not None
+    assert (found["word"], found["score"]) == (word, run["metrics"]["bleu_tok_lc"]["score"])
+    assert bool(found["because"]) == (word in ("LOW", "HIGH"))
+    assert verdict(make_run(), config()) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"corpus.bytes": [1, 2]}, "another corpus (corpus.bytes=2, not 1)"),
+        ({"source": ["de", "en"]}, "another corpus (source=en, not de)"),
+        ({"training.max_epoch": [50, 5]}, "fewer updates (training.max_epoch=5, not 50)"),
+        ({"training.max_update": [50, 500]}, "more updates (training.max_update=500, not 50)"),
+        ({"training.max_epoch": [50, None]}, "the recipe was changed (training.max_epoch=None, not 50)"),
+        ({"model.arch": ["a", "b"]}, "the recipe was changed (model.arch=b, not a)"),
+    ],
+)
+def test_not_comparable(changed: dict[str, Any], reason: str) -> None:
+    found = verdict(make_run(expected=expected(0, 100, **changed)), config())
+    assert found is not None
+    assert (found["word"], found["because"]) == ("NOT COMPARABLE", [reason])
+
+
+def test_another_test_set_is_not_comparable() -> None:
+    found = verdict(make_run(expected=expected(0, 100)), config(lines={"test": 6750}))
+    assert found is not None
+    assert found["because"] == ["another test set (60 sentences, not 6,750)"]
+    missing = verdict(make_run(expected=expected(0, 100) | {"metric": "ter"}), config())
+    assert missing is not None and missing["because"] == ["ter was not computed"]
+
+
+def test_a_low_score_names_causes_from_the_runs_own_data() -> None:
+    short = [line[: len(line) // 2] for line in REFERENCES]
+    run = make_run(hypotheses=short, expected=expected(99, 100))
+    found = verdict(run, config(lines={"test": 60, "train": 100}, dictionary={"en": 8848}))
+    assert found is not None and found["word"] == "LOW"
+    because = "; ".join(found["because"])
+    for cause in (
+        "the text differs from the published one (lines train)",
+        "dictionary en has 10 types, not 8,848",
+        "the output is too short (brevity penalty",
+        "200 of 500 updates were done",
+        "no checkpoints were averaged",
+    ):
+        assert cause in because
