@@ -105,12 +105,20 @@ def fake_fairseq(tmp_path: Path) -> dict[str, str]:
     folder = tmp_path / "fakes"
     folder.mkdir()
     for name, body in FAKES.items():
+        # $TIMES: when and on what each ran, for tests of jobs side by side
         script = f"""#!{sys.executable}
 import json, os, sys, time
 from pathlib import Path
 flag = lambda name: sys.argv[sys.argv.index(name) + 1]
+began = time.monotonic()
+time.sleep(float(os.environ.get("SLEEP", 0)))
 with open(os.environ["CALLS"], "a") as calls:
     calls.write(json.dumps([{name!r}, *sys.argv[1:]]) + "\\n")
+if "TIMES" in os.environ:
+    row = {{"program": {name!r}, "began": began, "ended": time.monotonic()}}
+    row |= {{"gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "threads": os.environ.get("OMP_NUM_THREADS")}}
+    with open(os.environ["TIMES"], "a") as times:
+        times.write(json.dumps(row) + "\\n")
 {body}"""
         (folder / name).write_text(script)
         (folder / name).chmod(0o755)

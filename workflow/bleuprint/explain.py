@@ -74,12 +74,17 @@ def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
         ((key, differing([one.slice, slice_])) for key, slice_ in known.items()), key=lambda found: len(found[1])
     )
     parent = keys.pop("parent", None)
-    words = [f"{key}={_value(here)} (there {_value(there)})" for key, (here, there) in keys.items()]
+    words = [f"{_dotted(stage, key)}={_value(here)} (there {_value(there)})" for key, (here, there) in keys.items()]
     shown = ", ".join(words[:KEYS]) + (f" and {len(words) - KEYS} more keys" if len(words) > KEYS else "")
     if parent is not None:
         above = f"made from another {STAGES[STAGES.index(stage) - 1]}"
         shown = f"{shown} and {above}" if shown else above
     return f"unlike {near}: {shown}"
+
+
+def _dotted(stage: str, key: str) -> str:
+    """A slice's key as it is written in overrides."""
+    return key if stage == "training" or key in ("source", "target", "format") else f"{stage}.{key}"
 
 
 def _value(value: Any) -> str:

@@ -1,0 +1,251 @@
+"""The report's page in a real browser: offline, sorted, searched, hidden runs, hostile text, phone, dark, keyboard."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up import METRICS, REFERENCES, make_run, noisy
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from bleuprint.report.__main__ import write
+
+HOSTILE = [
+    "<script>window.hacked = 1</script>",
+    "</script><img src=x onerror='window.hacked = 2'>",
+    "<!-- <b>bold</b> & &amp; {{ 7 * 7 }} \\u2028 ' \"",
+]
+Browser = webdriver.Chrome
+
+
+def report(runs: list[dict[str, Any]]) -> Path:
+    folder = Path("results/report").absolute()
+    write(folder, [Path("results/runs", run["run"], "scores.json") for run in runs], None, 2)
+    return folder / "index.html"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two groups of two seeds; the first group's first translations are hostile."""
+    folder = tmp_path_factory.mktemp("page")
+    source = [f"quelle {n}" for n in range(len(REFERENCES))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        runs = []
+        for model, share, begin in (("transformer", 0.3, HOSTILE), ("lightconv", 0.1, [])):
+            for seed in (1, 2):
+                hypotheses = begin + noisy(REFERENCES, share, seed)[len(begin) :]
+                runs.append(make_run(model, seed, hypotheses, source=source))
+        return report(runs)
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Browser]:
+    """Headless Chromium that logs its console and its requests."""
+    binary, service = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or service is None:
+        pytest.skip("no Chromium here (Debian: apt-get install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(service)) as browser:
+        yield browser
+
+
+def visit(driver: Browser, page: Path, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+    """Open the page afresh and wait until all is drawn."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    for kind in ("browser", "performance"):
+        driver.get_log(kind)
+    driver.get(page.as_uri())
+    WebDriverWait(driver, 60).until(lambda browser: browser.execute_script("return document.body.dataset.ready"))
+
+
+def texts(driver: Browser, selector: str) -> list[str]:
+    return [found.text for found in driver.find_elements(By.CSS_SELECTOR, selector)]
+
+
+def test_it_opens_without_errors_and_without_a_request(driver: Browser, page: Path) -> None:
+    visit(driver, page)
+    assert driver.get_log("browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    assert page.as_uri() in asked
+    assert {url.partition(":")[0] for url in asked} <= {"file", "data", "blob"}
+    assert [url for url in asked if url.startswith("file:")] == [page.as_uri()]
+    titles = driver.execute_script("return [...document.querySelectorAll('.plot')].map(p => p.layout.xaxis.title.text)")
+    assert len(titles) == 1 + 5 + 2 and all(titles)  # scores, curves, lengths: each drawn, its axis labelled
+
+
+def test_nothing_in_the_file_points_to_a_server(page: Path) -> None:
+    html = page.read_text()
+    body = re.sub(r'<script type="text/plain".*?</script>', "", html, flags=re.S)
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", body)
+    assert "default-src 'none'" in html
+
+
+def test_the_table_of_groups_sorts(driver: Browser, page: Path) -> None:
+    visit(driver, page)
+    labels = "#answer table.sortable tbody th"
+    assert texts(driver, labels)[:2] == ["lightconv", "transformer"]
+    for wanted, order in (("descending", ["lightconv", "transformer"]), ("ascending", ["transformer", "lightconv"])):
+        head = driver.find_elements(By.CSS_SELECTOR, "#answer thead th")[2]
+        head.find_element(By.TAG_NAME, "button").click()
+        assert head.get_attribute("aria-sort") == wanted
+        assert texts(driver, labels)[:2] == order
+
+
+def test_one_click_hides_a_run_everywhere(driver: Browser, page: Path) -> None:
+    visit(driver, page)
+    visible = """return [...document.querySelectorAll('.plot')].flatMap(p => p.data)
+        .filter(t => t.meta && t.meta.run === 'demo-lightconv-seed1').map(t => t.visible)"""
+    assert set(driver.execute_script(visible)) == {True}
+    assert "lightconv, seed 1" in texts(driver, "#sentences .who")
+    driver.find_element(By.CSS_SELECTOR, "input[data-run=demo-lightconv-seed1]").click()
+    assert set(driver.execute_script(visible)) == {False}
+    assert "lightconv, seed 1" not in texts(driver, "#sentences .who")
+    assert "lightconv, seed 1" not in texts(driver, "#cost tbody th, #differences thead th")
+    driver.find_element(By.CSS_SELECTOR, "input[data-run=demo-lightconv-seed1]").click()
+    assert "lightconv, seed 1" in texts(driver, "#sentences .who")
+
+
+def test_search_finds_in_source_and_hypotheses(driver: Browser, page: Path) -> None:
+    visit(driver, page)
+    search = driver.find_element(By.ID, "search")
+    search.send_keys("Quelle 17")
+    assert driver.find_element(By.ID, "count").text == "1 of 60 sentences"
+    assert texts(driver, "#sentences tbody td:first-child")[0] == "18"
+    search.clear()
+    search.send_keys("no such words")
+    assert driver.find_element(By.ID, "count").text == "0 of 60 sentences"
+
+
+def test_pages_and_orders(driver: Browser, page: Path) -> None:
+    visit(driver, page)
+    assert len(driver.find_elements(By.CSS_SELECTOR, "#sentences tbody")) == 20
+    driver.find_element(By.ID, "next").click()
+    assert texts(driver, "#sentences tbody td:first-child")[0] == "21"
+    Select(driver.find_element(By.ID, "order")).select_by_visible_text("runs most apart by chrf")
+    runs = [text for text in texts(driver, "#sentences tbody:nth-of-type(1) .score") if text]
+    assert driver.find_element(By.ID, "page").get_attribute("value") == "1"
+    chrf = [float(text) for text in runs[1::2]]
+    assert max(chrf) - min(chrf) > 20
+
+
+def test_marks_show_what_differs_from_the_reference_or_a_run(driver: Browser, page: Path) -> None:
+    visit(driver, page)
+    driver.find_element(By.ID, "search").send_keys("quelle 30")
+    marks = texts(driver, "#sentences mark")
+    assert marks and set(marks) <= {"x"}  # the made-up runs put x for a word
+    against = Select(driver.find_element(By.ID, "against"))
+    against.select_by_visible_text("lightconv, seed 1")
+    row = driver.find_element(By.XPATH, "//table[@id='sentences']//tr[th='lightconv, seed 1']")
+    assert row.find_elements(By.TAG_NAME, "mark") == []
+    against.select_by_visible_text("nothing")
+    assert texts(driver, "#sentences mark") == []
+
+
+def test_hostile_translations_are_text(driver: Browser, page: Path) -> None:
+    visit(driver, page)
+    Select(driver.find_element(By.ID, "against")).select_by_visible_text("nothing")
+    shown = texts(driver, "#sentences .text")
+    for line in HOSTILE:
+        assert line in shown
+    for details in driver.find_elements(By.TAG_NAME, "details"):
+        driver.execute_script("arguments[0].open = true", details)
+    assert any(HOSTILE[0] in text for text in texts(driver, "#translations details dd"))
+    assert driver.execute_script("return window.hacked") is None
+    assert driver.find_elements(By.CSS_SELECTOR, "main img, main b") == []
+
+
+def test_wall_clock_time_instead_of_updates(driver: Browser, page: Path) -> None:
+    visit(driver, page)
+    axis = """const p = document.querySelector('[data-title="Training loss"]');
+        return [p.layout.xaxis.title.text, p.data[0].x]"""
+    assert driver.execute_script(axis) == ["updates", [50, 100, 150, 200]]
+    driver.find_element(By.CSS_SELECTOR, "input[value=hours]").click()
+    title, hours = driver.execute_script(axis)
+    assert title == "hours of training"
+    assert hours == pytest.approx([25 / 3600, 50 / 3600, 75 / 3600, 100 / 3600], abs=1e-5)
+
+
+def test_it_is_used_with_the_keyboard_alone(driver: Browser, page: Path) -> None:
+    visit(driver, page)
+    focus = "return document.activeElement.textContent + (document.activeElement.dataset.run || '')"
+    reached = []
+    for _ in range(20):
+        driver.switch_to.active_element.send_keys(Keys.TAB)
+        reached.append(driver.execute_script(focus))
+    assert "demo-transformer-seed1" in reached and "bleu_tok_lc" in reached
+    driver.execute_script("document.querySelectorAll('#answer thead button')[2].focus()")
+    driver.switch_to.active_element.send_keys(Keys.ENTER)
+    driver.switch_to.active_element.send_keys(Keys.ENTER)
+    assert texts(driver, "#answer table.sortable tbody th")[:2] == ["transformer", "lightconv"]
+
+
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_no_sideways_scrolling_at_any_width(driver: Browser, page: Path, width: int) -> None:
+    visit(driver, page, width=width)
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+    wide = "return [...document.querySelectorAll('.plot svg.main-svg')].map(s => s.getBoundingClientRect().right)"
+    assert max(driver.execute_script(wide)) <= width
+
+
+def test_light_and_dark(driver: Browser, page: Path) -> None:
+    seen = []
+    for dark in (False, True):
+        visit(driver, page, dark=dark)
+        plot = "return document.querySelector('.plot').layout.font.color"
+        seen.append((driver.execute_script("return getComputedStyle(document.body).backgroundColor"), plot))
+        seen[-1] = (seen[-1][0], driver.execute_script(plot))
+    assert seen == [("rgb(255, 255, 255)", "#1b1b1b"), ("rgb(22, 24, 27)", "#e8e8e8")]
+
+
+def test_the_full_test_set_fits_in_five_megabytes_and_is_paged(
+    driver: Browser, sample_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All 6,750 genuine sentences, two runs: the file's size, and only a page of them in the document."""
+    monkeypatch.chdir(tmp_path)
+    raw = next((sample_text / "results/corpus").glob("*/raw"))
+    source, references = ((raw / f"test.{language}").read_text().splitlines() for language in ("de", "en"))
+    assert len(references) == 6750
+    runs = [
+        make_run(model, 1, shuffled(references, seed), references, source, metrics={"chrf": METRICS["chrf"]})
+        for seed, model in enumerate(("transformer", "lightconv"))
+    ]
+    index = report(runs)
+    assert index.stat().st_size < 5e6
+    visit(driver, index)
+    assert driver.find_element(By.ID, "count").text == "6,750 of 6,750 sentences"
+    assert len(driver.find_elements(By.CSS_SELECTOR, "#sentences tbody")) == 20
+    driver.find_element(By.ID, "search").send_keys("thank you")
+    found = int(driver.find_element(By.ID, "count").text.split()[0])
+    assert found == sum(
+        any("thank you" in lines[n].lower() for lines in (source, references, *map(hypotheses, runs)))
+        for n in range(6750)
+    )
+    Select(driver.find_element(By.ID, "order")).select_by_visible_text("lowest chrf first")
+    assert driver.get_log("browser") == []
+
+
+def shuffled(lines: list[str], seed: int) -> list[str]:
+    """Text as hard to compress as real hypotheses: each line with one word taken from another line."""
+    words = [line.lower().split() for line in lines]
+    for n, row in enumerate(words):
+        row[(n * 7 + seed) % len(row)] = words[(n * 31 + seed) % len(words)][0]
+    return [" ".join(row) for row in words]
+
+
+def hypotheses(run: dict[str, Any]) -> list[str]:
+    return Path(run["stages"]["decoding"], "hypotheses.txt").read_text().splitlines()

@@ -1,0 +1,214 @@
+"""bleuprint watch and explain: where runs are, read from files; what a call would reuse or compute, and why."""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, SNAKEMAKE, Snakemake
+
+from bleuprint import watch
+from bleuprint.config import experiments
+from bleuprint.explain import explain
+from bleuprint.plan import STAGES, Plan, plan
+
+TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50 scoring.resamples=100"
+TRAIN = '| INFO | train_inner | {"epoch": 3, "update": 2.5, "loss": "4.125", "wps": "900.5", "num_updates": "1500", "wall": "60"}'  # noqa: E501
+VALID = '| INFO | valid | {"epoch": 2, "valid_loss": "3.9", "valid_bleu": "21.54", "valid_num_updates": "1200"}'
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def planned(**cli: Any) -> Plan:
+    return plan(experiments({"recipe": "demo", **cli}))
+
+
+def states(running: bool = True) -> list[watch.State]:
+    current = json.loads(watch.CURRENT.read_text())
+    return [watch.state(run, running) for run in current["runs"]]
+
+
+def put(plan: Plan, stage: str, which: int, text: str = "", run: int = 0) -> None:
+    """Write the file that begins (0) or ends (1) a stage of a run."""
+    path = Path(plan.runs[run].folder(stage), watch.FILES[stage][which])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def bleuprint(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bleuprint.cli", *arguments]
+    return subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")}, capture_output=True, text=True
+    )
+
+
+def test_a_run_goes_through_its_stages() -> None:
+    demo = planned()
+    watch.remember(demo)
+    seen = [(states()[0].stage, states()[0].state)]
+    for stage in STAGES:
+        for which in (0, 1):
+            put(demo, stage, which)
+            seen.append((states()[0].stage, states()[0].state))
+    assert seen == [
+        ("corpus", "waiting"),
+        ("corpus", "running"),
+        ("text", "waiting"),
+        ("text", "running"),
+        ("training", "waiting"),
+        ("training", "running"),
+        ("decoding", "waiting"),
+        ("decoding", "running"),
+        ("scoring", "waiting"),
+        ("scoring", "running"),
+        ("scoring", "done"),
+    ]
+    assert states(running=False)[0].state == "done"
+
+
+def test_a_training_shows_its_figures() -> None:
+    demo = planned(seed="1,2")
+    watch.remember(demo)
+    for stage in ("corpus", "text"):
+        put(demo, stage, 1)
+    put(demo, "training", 0, f"+ fairseq-train\nCUDA_VISIBLE_DEVICES=1\n{VALID}\n{TRAIN}\n")
+    first, second = states()
+    assert vars(first) == {
+        "run": demo.runs[0].name,
+        "stage": "training",
+        "state": "running",
+        "epoch": "2.5/8",
+        "updates": "1,500",
+        "loss": "4.125",
+        "bleu": "21.5",
+        "words_per_second": "900",
+        "left": "02:12",  # 60 s for 2.5 of 8 epochs
+        "device": "GPU 1",
+    }
+    assert (second.stage, second.state, second.updates) == ("training", "waiting", "")
+    stopped = states(running=False)[0]
+    assert (stopped.state, stopped.left, stopped.updates) == ("stopped", "", "1,500")
+
+
+def test_the_end_of_a_long_log_is_enough() -> None:
+    demo = planned()
+    watch.remember(demo)
+    for stage in ("corpus", "text"):
+        put(demo, stage, 1)
+    put(demo, "training", 0, "CUDA_VISIBLE_DEVICES=3\n" + f"{'x' * 99}\n" * 5000 + TRAIN + "\n")
+    (one,) = states()
+    assert (one.updates, one.device) == ("1,500", "GPU 3")
+    put(demo, "training", 0, f"{TRAIN}\n| train_inner | {{half a li")
+    assert states()[0].device == "CPU"
+
+
+def test_with_no_runs_and_after_them() -> None:
+    none = bleuprint("watch")
+    assert none.returncode == 0 and "no runs in results/ here yet" in none.stdout
+    demo = planned()
+    watch.remember(demo)
+    for stage in ("corpus", "text"):
+        put(demo, stage, 1)
+    put(demo, "training", 0, f"{TRAIN}\n")
+    current = json.loads(watch.CURRENT.read_text())
+    watch.CURRENT.write_text(json.dumps(current | {"process": 2**22 + 1}))  # no such process
+    after = bleuprint("watch")
+    assert after.returncode == 0
+    name = demo.runs[0].name
+    assert after.stdout == f"{name}: training stopped, epoch 2.5/8, updates 1,500, loss 4.125, device CPU\n"
+    assert "the same command goes on" in after.stderr
+
+
+def test_plain_lines_follow_a_real_call(fake_fairseq: dict[str, str], tmp_path: Path) -> None:
+    """Started beside Snakemake, watch sees the stages pass and ends with it."""
+    command = [*SNAKEMAKE, "--config", "recipe=demo", f"overrides={TINY}"]
+    env = os.environ | fake_fairseq | {"SLEEP": "3", "PYTHONPATH": str(ROOT / "workflow")}
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as call:
+        deadline = time.monotonic() + 60
+        while not watch.CURRENT.exists():
+            assert time.monotonic() < deadline and call.poll() is None
+            time.sleep(0.1)
+        seen = bleuprint("watch", "--interval", "0.2")
+        assert call.wait(120) == 0
+    assert "training running" in seen.stdout and "decoding running" in seen.stdout
+    assert seen.stdout.splitlines()[-1].endswith(": scoring done, epoch 1.0/8, updates 5, device CPU")
+
+
+def test_a_table_on_a_terminal_and_ctrl_c() -> None:
+    demo = planned(seed="1,2")
+    watch.remember(demo)
+    for stage in ("corpus", "text"):
+        put(demo, stage, 1)
+    put(demo, "training", 0, f"{TRAIN}\n")
+    current = json.loads(watch.CURRENT.read_text())
+    watch.CURRENT.write_text(json.dumps(current | {"host": "another"}))  # counts as going on
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
+    command = [sys.executable, "-m", "bleuprint.cli", "watch", "--interval", "0.1"]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "TERM": "xterm-256color"}
+    with subprocess.Popen(
+        command,
+        env=env,
+        stdout=follower,
+        stderr=follower,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        os.close(follower)
+        shown = b""
+        while shown.count(b"words/s") < 2:
+            shown += os.read(leader, 65536)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    os.close(leader)
+    text = shown.decode()
+    assert "1,500" in text and demo.runs[1].name in text and "Traceback" not in text
+
+
+def test_explain_names_what_is_computed_and_why() -> None:
+    demo = planned(model="transformer_tiny,lightconv_tiny", seed="1,2")
+    text = explain(demo)
+    assert text.count("computed, shared by 4") == 8  # corpus and text of four runs
+    corpus, *_ = [line for line in text.splitlines() if line.startswith("corpus/")]
+    assert corpus.endswith(": the first of its kind")
+    trainings = [line for line in text.splitlines() if line.startswith("training/")]
+    assert len(trainings) == 4
+    assert trainings[1].endswith(f"unlike {demo.runs[0].keys['training']}: seed=2 (there 1)")
+    assert "model.arch=lightconv_iwslt_de_en (there transformer_iwslt_de_en)" in trainings[2]
+    decodings = [line for line in text.splitlines() if line.startswith("decoding/")]
+    assert decodings[1].endswith("made from another training")
+
+
+def test_a_dry_run_explains_itself_and_nothing_else_does(
+    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+) -> None:
+    config = ["--config", "recipe=demo"]
+    result = snakemake(*config, f"overrides={TINY}", env=fake_fairseq)
+    assert result.returncode == 0 and "reused" not in result.stderr and "computed" not in result.stderr
+    again = snakemake("-n", *config, f"overrides={TINY}").stderr
+    assert again.count("reused") == 5 and "computed" not in again
+    beam = snakemake("-n", *config, f"overrides={TINY} decoding.beam=8").stderr
+    assert "decoding.beam=8 (there 5)" in beam and "made from another decoding" in beam
+    assert beam.count("reused") == 3 and beam.count("computed") == 2
+    said = bleuprint("explain", "recipe=demo", f"overrides={TINY} decoding.beam=8").stdout
+    assert "decoding.beam=8 (there 5)" in said and said.strip() in beam
+
+
+def test_wrong_words_end_in_one_line() -> None:
+    wrong = bleuprint("explain", "model=lightcnv")
+    assert wrong.returncode == 1 and wrong.stderr.startswith("bleuprint: model=lightcnv: no such model")
+    assert (
+        bleuprint("explain", "lightconv").stderr
+        == "bleuprint: lightconv: not KEY=VALUE, as after snakemake's --config\n"
+    )
