@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: env demo test bench lock
+.PHONY: env demo test browser bench lock
 
 env: $(STAMP)
 
@@ -25,13 +25,19 @@ $(STAMP): envs/requirements.lock envs/torch.txt pyproject.toml
 demo: env
 	snakemake --cores all --config recipe=demo
 
-test: env
+test: env browser
 	ruff format --check .
 	ruff check .
 	mypy
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 	pytest
+
+# The report is tested in headless Chromium: Debian's, installed here if that is possible
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null \
+	|| { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1 \
+	|| echo 'The report is not tested in a browser: there is no chromium with chromedriver, and apt-get could not install them.'
 
 bench: env
 	python bench/run.py

@@ -19,6 +19,8 @@ SECTIONS = {"iwslt14": schema.Iwslt14, "files": schema.Files, "demo": schema.Dem
     "decoding": schema.Decoding,
     "scoring": schema.Scoring,
     "runtime": schema.Runtime,
+    "report": schema.Report,
+    "expected": schema.Published,
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import sacrebleu
 import torch
 from conftest import run_snakemake, sample_overrides
+from tensorboardX.proto.event_pb2 import Event
 
 import bleuprint.fairseq_plugin  # noqa: F401  (allow-lists what fairseq's checkpoints need)
 
@@ -116,6 +118,45 @@ def test_the_same_commands_by_hand_give_the_same_model_and_hypotheses(
     by_number = sorted(generated, key=lambda line: int(line.split("\t")[0][2:]))
     assert [line.split("\t")[2] for line in by_number] == lines(only(tmp_path, "results/runs/*/hypotheses.tok"))
     assert len(by_number) == 21  # no multiple of eight: the last batch is there
+
+
+BLEU = (
+    "training.eval_bleu=true training.eval_bleu_args={beam:1,max_len_a:1.2,max_len_b:10}"
+    " training.eval_bleu_remove_bpe=true training.best_checkpoint_metric=bleu"
+    " training.maximize_best_checkpoint_metric=true training.checkpoint=average"
+)
+
+
+def test_checkpoints_with_bleu_load_again_and_tensorboard_gets_its_files(tmp_path: Path) -> None:
+    """With eval_bleu, as in recipe=readme, the checkpoints hold arrays of counts: they decode and they resume."""
+    overrides = f"overrides={SMALL} {BLEU} runtime.tensorboard=true"
+    result = run_snakemake(tmp_path, "--config", "recipe=demo", overrides, env=CPU)
+    assert result.returncode == 0, result.stderr
+    rows = [json.loads(line) for line in lines(only(tmp_path, "results/runs/*/metrics.jsonl"))]
+    assert all("bleu" in row for row in rows if row["split"] == "valid")
+    losses = [(step, value) for tag, step, value in scalars(tmp_path) if tag == "loss"]
+    assert losses == [(row["updates"], pytest.approx(row["loss"], abs=1e-3)) for row in rows if row["split"] == "valid"]
+    (training,) = (tmp_path / "results/training").iterdir()
+    resumed = subprocess.run(
+        ["bash", "-e", "-c", next(line for line in lines(training / "train.log") if "fairseq-train" in line)[2:]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "Loaded checkpoint" in resumed.stderr + resumed.stdout, resumed.stderr
+    page = (tmp_path / "results/report/index.html").read_text()
+    assert "Validation BLEU" in page
+
+
+def scalars(folder: Path) -> list[tuple[str, int, float]]:
+    """(tag, step, value) of the validation's TensorBoard events."""
+    data, found, place = only(folder, "results/training/*/tensorboard/valid/events*").read_bytes(), [], 0
+    while place < len(data):  # length, its checksum, the event, its checksum
+        (length,) = struct.unpack("<Q", data[place : place + 8])
+        event = Event.FromString(data[place + 12 : place + 12 + length])
+        found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
+        place += length + 16
+    return found
 
 
 def test_from_the_sample_archive_to_scores_of_all_sentences(data: Path, sample_text: Path) -> None:

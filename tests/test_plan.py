@@ -1,5 +1,6 @@
 """Identity: what shares a folder, what does not."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def shared(one: dict[str, str], other: dict[str, str]) -> list[str]:
         # how, not what
         ({"overrides": "runtime.device=cpu runtime.threads=1 runtime.mirror=x runtime.log_interval=5"}, list(STAGES)),
         ({"overrides": "corpus.sources=[here] corpus.expected=null corpus.pairs=1"}, list(STAGES)),
+        ({"overrides": "runtime.tensorboard=true runtime.jobs_per_gpu=2 report.baseline=transformer"}, list(STAGES)),
+        ({"overrides": "scoring.resamples=500"}, ["corpus", "text", "training", "decoding"]),
         ({"overrides": "training.lr=0.00050 model.dropout=3e-1"}, list(STAGES)),
         ({"overrides": "+training.patience=null"}, list(STAGES)),
         ({"overrides": "training.average_last=3"}, list(STAGES)),  # nothing is averaged
@@ -64,7 +67,7 @@ def test_keys_are_the_same_in_every_session() -> None:
         "text": "demo-de-en-5a9f5abf",
         "training": "transformer_tiny-seed1-afe8aad5",
         "decoding": "transformer_tiny-seed1-35a63f2f",
-        "scoring": "transformer_tiny-seed1-dcc65497",
+        "scoring": "transformer_tiny-seed1-43fc1903",
     }
 
 
@@ -75,6 +78,39 @@ def test_a_sweep_shares_stages_and_equal_runs_are_one() -> None:
     assert len(planned(overrides="decoding.beam=5,5").runs) == 1
     # another recipe with the same keys is another run in the report, of the same results
     assert len({run.name for run in sweep.runs}) == 6
+
+
+def test_runs_that_differ_in_their_seed_only_are_a_group() -> None:
+    sweep = planned(model="transformer,lightconv", seed="1,2,3", overrides="decoding.beam=4,5")
+    assert len({run.group for run in sweep.runs}) == 4
+    for run in sweep.runs:
+        same = [other for other in sweep.runs if other.group == run.group]
+        assert [other.choice.experiment.seed for other in same] == [1, 2, 3]
+    (elsewhere,) = planned(model="transformer", seed=7, overrides="decoding.beam=5").runs
+    assert elsewhere.group in {run.group for run in sweep.runs}
+
+
+def test_a_run_says_how_it_differs_from_its_recipe() -> None:
+    def differing(**cli: Any) -> dict[str, Any]:
+        (run,) = planned(**cli).runs
+        found: dict[str, Any] = json.loads(run.description)["expected"]["changed"]
+        return found
+
+    assert differing() == {} == differing(seed=5, overrides="training.fp16=true decoding.max_tokens=100")
+    assert differing(overrides="training.max_epoch=5 decoding.beam=4") == {
+        "training.max_epoch": [50, 5],
+        "decoding.beam": [5, 4],
+    }
+    assert differing(recipe="assignment", overrides="corpus.bytes=7") == {"corpus.bytes": [19982877, 7]}
+    assert "model.arch" in differing(model="lightconv")
+    (demo,) = planned(recipe="demo").runs
+    assert json.loads(demo.description)["expected"] is None
+
+
+def test_neither_runtime_nor_report_is_swept() -> None:
+    for key in ("runtime.threads=1,2", "report.baseline=transformer,lightconv"):
+        with pytest.raises(ConfigError, match="cannot be swept"):
+            planned(overrides=key)
 
 
 def test_upstream_names_the_folders_a_stage_builds_on() -> None:

@@ -11,7 +11,7 @@ import sacrebleu
 
 from bleuprint.config import experiments
 from bleuprint.files import DataError
-from bleuprint.scoring import score
+from bleuprint.scoring import score, sentence_scores
 
 HYPOTHESES = ["the cat sat on the mat .", "It 's a Dog ."]
 REFERENCES = ["The cat sat on the mat .", "it 's a small dog ."]
@@ -23,7 +23,7 @@ def metrics() -> dict[str, dict[str, Any]]:
 
 
 def test_each_metric_is_sacrebleus() -> None:
-    found = {name: score(metric, HYPOTHESES, REFERENCES) for name, metric in metrics().items()}
+    found = {name: score(metric, HYPOTHESES, REFERENCES, 200) for name, metric in metrics().items()}
     tokens = sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES], lowercase=True, tokenize="none", force=True)
     assert found["bleu_tok_lc"]["score"] == tokens.score
     assert found["sacrebleu_lc"]["score"] == sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES], lowercase=True).score
@@ -35,29 +35,51 @@ def test_each_metric_is_sacrebleus() -> None:
     assert found["bleu_tok_lc"]["length_ratio"] == 12 / 13
 
 
+def test_the_interval_is_sacrebleus() -> None:
+    lines = [f"{number} the cat sat on the mat" for number in range(40)]
+    hypotheses = [line if number % 3 else line[:-4] for number, line in enumerate(lines)]
+    found = score(metrics()["bleu_tok_lc"], hypotheses, lines, 300)
+    bleu = sacrebleu.BLEU(lowercase=True, tokenize="none", force=True)
+    text = bleu.corpus_score(hypotheses, [lines], n_bootstrap=300).format(width=4)
+    assert f"μ = {found['mean']:.4f} ± {found['ci']:.4f}" in text
+    assert found["ci"] > 0 and "bs:300|seed:12345" in found["signature"]
+    nothing = score(metrics()["bleu_tok_lc"], ["a"], ["b"], 100)
+    assert (nothing["score"], nothing["mean"], nothing["ci"]) == (0, 0, 0)
+
+
+def test_sentence_scores_are_sacrebleus() -> None:
+    found = {name: sentence_scores(metric, HYPOTHESES, REFERENCES) for name, metric in metrics().items()}
+    for hypothesis, reference, ours in zip(HYPOTHESES, REFERENCES, found["bleu_tok_lc"], strict=True):
+        theirs = sacrebleu.sentence_bleu(hypothesis, [reference], lowercase=True, tokenize="none")
+        assert ours == round(theirs.score, 2)
+    lowered = sacrebleu.sentence_chrf(HYPOTHESES[1].lower(), [REFERENCES[1].lower()])
+    assert found["chrf"][1] == round(lowered.score, 2)
+
+
 def test_ter_and_case() -> None:
     metric = {"metric": "ter", "text": "tokens", "lowercase": False, "tokenize": None}
-    assert score(metric, REFERENCES, REFERENCES)["score"] == 0
+    assert score(metric, REFERENCES, REFERENCES, 100)["score"] == 0
     assert (
-        score(metric, HYPOTHESES, REFERENCES)["score"]
-        > score(metric | {"lowercase": True}, HYPOTHESES, REFERENCES)["score"]
+        score(metric, HYPOTHESES, REFERENCES, 100)["score"]
+        > score(metric | {"lowercase": True}, HYPOTHESES, REFERENCES, 100)["score"]
     )
 
 
 def test_counts_must_agree() -> None:
     for hypotheses, references in ((HYPOTHESES, REFERENCES[:1]), ([], [])):
         with pytest.raises(DataError, match="cannot be scored"):
-            score(metrics()["chrf"], hypotheses, references)
+            score(metrics()["chrf"], hypotheses, references, 100)
 
 
 def test_the_command_writes_scores_and_refuses_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(json.dumps({"metrics": metrics()}))
+    (tmp_path / "config.yaml").write_text(json.dumps({"metrics": metrics(), "resamples": 100}))
     (tmp_path / "hyp").write_text("".join(f"{line}\n" for line in HYPOTHESES))
     (tmp_path / "ref").write_text("".join(f"{line}\n" for line in REFERENCES))
     (tmp_path / "short").write_text("one\n")
 
     def run(reference: str) -> subprocess.CompletedProcess[str]:
-        arguments = f"--config config.yaml --tokens hyp {reference} --detokenised hyp ref --output scores.json"
+        arguments = f"--config config.yaml --tokens hyp {reference} --detokenised hyp ref"
+        arguments += " --output scores.json --sentences sentences.json"
         command = [sys.executable, "-m", "bleuprint.scoring", *arguments.split()]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
@@ -65,6 +87,8 @@ def test_the_command_writes_scores_and_refuses_in_one_line(tmp_path: Path) -> No
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["sentences"] == 2
     assert set(scores["metrics"]) == {"bleu_tok_lc", "sacrebleu_lc", "chrf"}
+    sentences = json.loads((tmp_path / "sentences.json").read_text())
+    assert {name: len(column) for name, column in sentences.items()} == dict.fromkeys(scores["metrics"], 2)
     refused = run("short")
     assert refused.returncode == 1
     assert refused.stderr == "bleuprint: 2 hypotheses cannot be scored against 1 references.\n"

@@ -16,9 +16,9 @@ from bleuprint import device
 from bleuprint.config import experiments
 from bleuprint.files import DataError
 from bleuprint.training.checkpoint import average, pick
-from bleuprint.training.progress import Display, metrics_of, tidy
+from bleuprint.training.progress import Display, fraction, metrics_of, tidy
 
-TRAIN = '2026 | INFO | train_inner | {"epoch": 2, "update": 1.5, "loss": "4.1", "nll_loss": "3", "wps": "900.5", "num_updates": "%d", "lr": "0.001", "gnorm": "1.2", "train_wall": "3", "wall": "12"}'  # noqa: E501
+TRAIN = '2026 | INFO | train_inner | {"epoch": 2, "update": 1.5, "loss": "4.1", "nll_loss": "3", "wps": "900.5", "wpb": "3900", "num_updates": "%d", "lr": "0.001", "gnorm": "1.2", "train_wall": "3", "wall": "12"}'  # noqa: E501
 VALID = '2026 | INFO | valid | {"epoch": 2, "valid_loss": "3.9", "valid_nll_loss": "2.5", "valid_bleu": "21.5", "valid_wps": "5000", "valid_num_updates": "%d"}'  # noqa: E501
 EPOCH = '2026 | INFO | train | {"epoch": 2, "train_loss": "4.0", "train_num_updates": "%d", "train_wall": "60"}'
 
@@ -33,6 +33,7 @@ def test_metrics_of_each_kind_of_line() -> None:
         "lr": 0.001,
         "gradient_norm": 1.2,
         "words_per_second": 900.5,
+        "words_per_batch": 3900.0,
         "wall_seconds": 12.0,
     }
     valid = metrics_of(VALID % 80)
@@ -85,7 +86,8 @@ def test_a_terminal_gets_a_bar() -> None:
     display.show(row)
     display.close()
     assert "run  50%|" in stream.getvalue() and "BLEU 21.5" in stream.getvalue()
-    assert Display(max_epoch=4, max_update=100, name="run", stream=stream).done(row) == 0.8
+    assert fraction(row, max_epoch=4, max_update=100) == 0.8
+    assert fraction(row, max_epoch=4, max_update=None) == 0.5
 
 
 def checkpoint(path: Path, value: float) -> None:
