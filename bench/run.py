@@ -1,4 +1,4 @@
-"""make bench: time and memory of the text stage, the demo and the frame, as a Markdown table and results.json.
+"""make bench: time and memory of the text stage, the report, the demo and the frame: a Markdown table, results.json.
 
 The reference scripts (fairseq's prepare-iwslt14.sh with Moses' Perl tokenizer, then fairseq-preprocess) cannot be
 fetched here. They were timed once on the same archive: 44 s on two cores, 33 s of them in learning BPE and
@@ -15,12 +15,18 @@ import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import psutil
 from tabulate import tabulate
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "workflow")]
+from made_up import make_run, noisy  # noqa: E402
+
+from bleuprint.config import experiments  # noqa: E402
+
 ARCHIVE = ROOT.parent / "shared" / "data" / "iwslt14_sample" / "de-en.tgz"
 REFERENCE, REFERENCE_PARTS = 44.0, 18.0 + 15.0  # seconds: the whole, and learn-bpe + fairseq-preprocess of it
 CORES = "2"
@@ -76,6 +82,43 @@ def bench_text(folder: Path, archive: Path) -> dict[str, float]:
     }
 
 
+def bench_report(folder: Path) -> dict[str, float]:
+    """Intervals, paired tests and the page for six runs (two models, three seeds) over the whole test set.
+
+    The hypotheses are made up, the references with some words replaced; how long they take does not hang on that.
+    """
+    (raw,) = (folder / "results" / "corpus").glob("*/raw")
+    texts = [(raw / f"test.{language}").read_text("utf-8").splitlines() for language in ("de", "en")]
+    metrics = {name: metric.model_dump() for name, metric in experiments({})[0].experiment.scoring.metrics.items()}
+    jobs = [
+        {"model": model, "seed": seed, "hypotheses": noisy(texts[1], share, seed), "source": texts[0]}
+        | {"references": texts[1], "resamples": 1000, "metrics": metrics}
+        for model, share in (("transformer", 0.30), ("lightconv", 0.29))
+        for seed in (1, 2, 3)
+    ]
+    place = folder / "report"
+    place.mkdir()
+    os.chdir(place)
+    began = time.monotonic()
+    with ProcessPoolExecutor(int(CORES)) as pool:
+        for job in [pool.submit(make_run, **job) for job in jobs]:
+            job.result()
+    intervals = time.monotonic() - began
+    scores = [str(path) for path in sorted(Path("results/runs").glob("*/scores.json"))]
+    command = [sys.executable, "-m", "bleuprint.report", "table", *scores, "--folder", "results/report"]
+    seconds, peak = measure([*command, "--workers", CORES], place)
+    index = Path("results/report/index.html").stat().st_size / 1e6
+    measure([*command[:4], *scores[::3], *command[-2:]], place)
+    os.chdir(folder)
+    return {
+        "report of 6 runs, 1,000 resamples: scores, intervals and sentence scores, s": intervals,
+        "report of 6 runs, 1,000 resamples: paired tests and page, s": seconds,
+        "report of 6 runs, peak memory of all processes, MiB": peak,
+        "report of 6 runs, index.html, MB": index,
+        "report of 2 runs, index.html, MB": (place / "results/report/index.html").stat().st_size / 1e6,
+    }
+
+
 def bench_frame(folder: Path) -> dict[str, float]:
     """Planning, the demo, and calling a finished pipeline again."""
     once = {"plan of one run (-n), s": median(snakemake("-n"), folder)}
@@ -92,13 +135,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--archive", type=Path, default=ARCHIVE, help="an archive in the layout of IWSLT14's de-en.tgz")
     arguments = parser.parse_args()
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ |= {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT / "workflow")}
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         if arguments.archive.exists():
             figures |= bench_text(Path(folder), arguments.archive.resolve())
+            figures |= bench_report(Path(folder))
         else:
-            print(f"{arguments.archive} is not there: the text stage is left out; name an archive with --archive")
+            print(
+                f"{arguments.archive} is not there: text stage and report are left out; name an archive with --archive"
+            )
         figures |= bench_frame(Path(folder))
     machine = f"{platform.machine()}, {CORES} cores, Python {platform.python_version()}"
     results = {"date": datetime.date.today().isoformat(), "machine": machine, "figures": figures}

@@ -56,7 +56,7 @@ def test_a_killed_job_frees_its_gpu(temporary: Path) -> None:
     first = lease("--gpus", "0", seconds=60)
     assert first.stderr is not None and first.stderr.readline() == "CUDA_VISIBLE_DEVICES=0\n"
     second = lease("--gpus", "0", seconds=0)
-    assert second.stderr is not None and "waiting for one of the GPUs 0" in second.stderr.readline()
+    assert second.stderr is not None and "GPUs 0 are taken (waiting for a free GPU)" in second.stderr.readline()
     assert second.poll() is None
     first.send_signal(signal.SIGKILL)
     first.communicate()

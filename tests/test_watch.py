@@ -19,7 +19,7 @@ from conftest import ROOT, SNAKEMAKE, Snakemake
 from bleuprint import watch
 from bleuprint.config import experiments
 from bleuprint.explain import explain
-from bleuprint.plan import STAGES, Plan, plan
+from bleuprint.plan import FINISHED, STAGES, Plan, plan
 
 TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50 scoring.resamples=100"
 TRAIN = '| INFO | train_inner | {"epoch": 3, "update": 2.5, "loss": "4.125", "wps": "900.5", "num_updates": "1500", "wall": "60"}'  # noqa: E501
@@ -42,7 +42,7 @@ def states(running: bool = True) -> list[watch.State]:
 
 def put(plan: Plan, stage: str, which: int, text: str = "", run: int = 0) -> None:
     """Write the file that begins (0) or ends (1) a stage of a run."""
-    path = Path(plan.runs[run].folder(stage), watch.FILES[stage][which])
+    path = Path(plan.runs[run].folder(stage), (watch.BEGUN, FINISHED)[which][stage])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
@@ -98,8 +98,22 @@ def test_a_training_shows_its_figures() -> None:
         "device": "GPU 1",
     }
     assert (second.stage, second.state, second.updates) == ("training", "waiting", "")
-    stopped = states(running=False)[0]
+    stopped, never = states(running=False)
     assert (stopped.state, stopped.left, stopped.updates) == ("stopped", "", "1,500")
+    assert never.state == "waiting"
+
+
+def test_what_an_earlier_call_or_a_taken_gpu_left_is_waiting() -> None:
+    demo = planned()
+    watch.remember(demo)
+    for stage in ("corpus", "text"):
+        put(demo, stage, 1)
+    put(demo, "training", 0, f"{TRAIN}\n")
+    (run,) = json.loads(watch.CURRENT.read_text())["runs"]
+    assert watch.state(run, running=True, since=time.time() + 60).state == "waiting"
+    assert watch.state(run, running=True, since=time.time() - 60).state == "running"
+    put(demo, "training", 0, "+ python -m bleuprint.lease\nGPUs 0 are taken (waiting for a free GPU)\n")
+    assert watch.state(run, running=True).state == "waiting"
 
 
 def test_the_end_of_a_long_log_is_enough() -> None:

@@ -69,6 +69,20 @@ def test_a_fake_run_leaves_what_is_promised(finished: Snakemake, tmp_path: Path)
         assert config.parent.name.startswith(("demo", "transformer_tiny-seed1"))
 
 
+def test_snakemakes_own_report_holds_ours(finished: Snakemake, tmp_path: Path) -> None:
+    result = finished(*demo(), "--report", "snakemake.html")
+    assert result.returncode == 0, result.stderr
+    page = (tmp_path / "snakemake.html").read_text()
+    assert all(word in page for word in ("index.html", "hypotheses.txt", "Comparison", "Translations"))
+
+
+def test_a_wrong_baseline_ends_before_any_job_and_another_one_rewrites_the_report(finished: Snakemake) -> None:
+    wrong = finished("-n", *demo(overrides="report.baseline=lightcnv"))
+    assert wrong.returncode != 0
+    assert "bleuprint: report.baseline=lightcnv names no group; the groups are: transformer_tiny." in wrong.stderr
+    assert jobs(finished("-n", *demo(overrides="report.baseline=demo"))) == {}
+
+
 def test_the_commands_of_a_run_can_be_replayed(
     finished: Snakemake, tmp_path: Path, fake_fairseq: dict[str, str]
 ) -> None:

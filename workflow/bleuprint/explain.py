@@ -9,17 +9,9 @@ import yaml
 from tabulate import tabulate
 
 from bleuprint.differences import differing
-from bleuprint.plan import STAGES, Plan, Stage
+from bleuprint.plan import FINISHED, STAGES, Plan, Stage
 
 RESULTS = Path("results")
-# What the last step of each stage leaves
-FINISHED = {
-    "corpus": "raw",
-    "text": "fingerprint.json",
-    "training": "checkpoint.pt",
-    "decoding": "hypotheses.txt",
-    "scoring": "scores.json",
-}
 KEYS = 5  # named at most, of those in which two folders differ
 
 

@@ -61,7 +61,7 @@ def main() -> None:
     waiting = False
     while (gpu := take(arguments.gpus.split(","), arguments.places)) is None:
         if not waiting:
-            print(f"waiting for one of the GPUs {arguments.gpus}", file=sys.stderr, flush=True)
+            print(f"GPUs {arguments.gpus} are taken (waiting for a free GPU)", file=sys.stderr, flush=True)
             waiting = True
         time.sleep(WAIT)
     print(f"CUDA_VISIBLE_DEVICES={gpu}", file=sys.stderr, flush=True)

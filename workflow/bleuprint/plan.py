@@ -17,6 +17,14 @@ from bleuprint.schema import Experiment, Local, Runtime
 
 FORMAT = 1  # raised when the same config would make other results than before
 STAGES = ("corpus", "text", "training", "decoding", "scoring")
+# What the last step of each stage leaves
+FINISHED = {
+    "corpus": "raw",
+    "text": "fingerprint.json",
+    "training": "checkpoint.pt",
+    "decoding": "hypotheses.txt",
+    "scoring": "scores.json",
+}
 # Overrides that the report need not name: they have columns of their own, or change no result
 UNNAMED = ("recipe=", "corpus=", "model=", "seed=", "runtime.", "report.")
 # Keys that a recipe's published score does not hang on

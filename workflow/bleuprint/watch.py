@@ -16,20 +16,21 @@ from rich.table import Table
 from tqdm import tqdm
 
 from bleuprint.files import read_json, write_json
-from bleuprint.plan import STAGES, Plan
+from bleuprint.plan import FINISHED, STAGES, Plan
 from bleuprint.training.progress import fraction, metrics_of
 
 CURRENT = Path("results/current.json")
 TAIL = 200_000  # bytes of a training's log that are looked at
-# Of each stage: the file that begins it and the one that ends it
-FILES = {
-    "corpus": ("corpus.log", "raw"),
-    "text": ("tokenise.log", "fingerprint.json"),
-    "training": ("train.log", "checkpoint.pt"),
-    "decoding": ("translate.log", "hypotheses.txt"),
-    "scoring": ("score.log", "scores.json"),
+# What the first step of each stage begins with
+BEGUN = {
+    "corpus": "corpus.log",
+    "text": "tokenise.log",
+    "training": "train.log",
+    "decoding": "translate.log",
+    "scoring": "score.log",
 }
 COLUMNS = ("run", "stage", "state", "epoch", "updates", "loss", "BLEU", "words/s", "left", "device")
+WAITING = b"(waiting for a free GPU)\n"  # the end of a log while bleuprint.lease waits
 LEASED = re.compile(rb"^CUDA_VISIBLE_DEVICES=(\S+)$", re.MULTILINE)
 
 
@@ -77,22 +78,25 @@ def alive(current: dict[str, Any]) -> bool:
         return False
 
 
-def state(run: dict[str, Any], running: bool) -> State:
+def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
     """Where a run of current.json is.
 
     Args:
         run: `run`, `stages`, `max_epoch`, `max_update`.
         running: whether Snakemake still works on it.
+        since: when this call of Snakemake began (seconds of the epoch); a log of an earlier one is no sign of work.
     """
     folders = {stage: Path(folder) for stage, folder in run["stages"].items()}
-    open_stages = [stage for stage in STAGES if not (folders[stage] / FILES[stage][1]).exists()]
+    open_stages = [stage for stage in STAGES if not (folders[stage] / FINISHED[stage]).exists()]
     stage = open_stages[0] if open_stages else "scoring"
+    log = folders[stage] / BEGUN[stage]
+    word = "waiting"
     if not open_stages:
         word = "done"
-    elif running:
-        word = "running" if (folders[stage] / FILES[stage][0]).exists() else "waiting"
-    else:
+    elif log.exists() and not running:
         word = "stopped"
+    elif log.exists() and log.stat().st_mtime >= since and not _tail(log).endswith(WAITING):
+        word = "running"
     figures = _training(run, folders["training"] / "train.log", word == "running" and stage == "training")
     return State(run["run"], stage, word, **figures)
 
@@ -101,10 +105,7 @@ def _training(run: dict[str, Any], log: Path, going: bool) -> dict[str, str]:
     """The columns that a training's log fills."""
     if not log.exists():
         return {}
-    size = log.stat().st_size
-    with open(log, "rb") as file:
-        file.seek(max(0, size - TAIL))
-        tail = file.read()
+    tail = _tail(log)
     lines = tail.decode("utf-8", errors="replace").splitlines()
     rows = [row for row in map(metrics_of, lines) if row is not None]
     if not rows:
@@ -130,6 +131,12 @@ def _training(run: dict[str, Any], log: Path, going: bool) -> dict[str, str]:
         "left": left,
         "device": f"GPU {leased[-1].decode()}" if leased else "CPU",
     }
+
+
+def _tail(log: Path) -> bytes:
+    with open(log, "rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL))
+        return file.read()
 
 
 def _head(log: Path) -> bytes:
@@ -171,7 +178,8 @@ def watch(interval: float) -> None:
             except (FileNotFoundError, json.JSONDecodeError):
                 break
             running = alive(current)
-            states = [state(run, running) for run in current["runs"]]
+            since = CURRENT.stat().st_mtime
+            states = [state(run, running, since) for run in current["runs"]]
             if console.is_terminal:
                 live.update(table(states), refresh=True)
             else:
@@ -183,4 +191,4 @@ def watch(interval: float) -> None:
                 break
             time.sleep(interval)
     if any(one.state == "stopped" for one in states):
-        print("No snakemake is at work here; the same command goes on with what is stopped.", file=sys.stderr)
+        print("No snakemake is at work here; the same command goes on with what was stopped.", file=sys.stderr)
