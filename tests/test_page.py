@@ -212,6 +212,15 @@ def test_light_and_dark(driver: Browser, page: Path) -> None:
     assert seen == [("rgb(255, 255, 255)", "#1b1b1b"), ("rgb(22, 24, 27)", "#e8e8e8")]
 
 
+def test_on_paper_pictures_are_dark_on_light_and_fit(driver: Browser, page: Path) -> None:
+    visit(driver, page, dark=True)
+    driver.execute_script("""addEventListener('beforeprint', () => {
+        window.printed = [...document.querySelectorAll('.plot')].map(p => [p.layout.font.color, p.layout.width])})""")
+    assert driver.print_page()
+    assert {tuple(found) for found in driver.execute_script("return window.printed")} == {("#000", 620)}
+    assert driver.execute_script("return document.querySelector('.plot').layout.font.color") == "#e8e8e8"
+
+
 def test_the_full_test_set_fits_in_five_megabytes_and_is_paged(
     driver: Browser, sample_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

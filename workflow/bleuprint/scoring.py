@@ -15,18 +15,23 @@ from sacrebleu.metrics.ter import TER
 from bleuprint.files import DataError, read_lines, write_json
 
 
-def scorer(metric: dict[str, Any], sentence: bool = False) -> Metric:
+def scorer(metric: dict[str, Any], sentence: bool = False, references: list[str] | None = None) -> Metric:
     """sacrebleu's metric for an entry of config/scoring.
 
     Args:
         metric: `metric`, `lowercase`, `tokenize`.
         sentence: for scores of single sentences: BLEU then counts only the n-gram orders that a sentence has.
+        references: read once here, if more than one system is to be scored against them.
     """
     name, lowercase = metric["metric"], metric["lowercase"]
+    known = [references] if references else None
     if name == "bleu":
         # `force` only silences the warning about tokenised text, which is what tokenize: none asks for
-        return BLEU(lowercase=lowercase, tokenize=metric["tokenize"] or "13a", force=True, effective_order=sentence)
-    return CHRF(lowercase=lowercase) if name == "chrf" else TER(case_sensitive=not lowercase)
+        tokenize = metric["tokenize"] or "13a"
+        return BLEU(lowercase=lowercase, tokenize=tokenize, force=True, effective_order=sentence, references=known)
+    if name == "chrf":
+        return CHRF(lowercase=lowercase, references=known)
+    return TER(case_sensitive=not lowercase, references=known)
 
 
 def score(metric: dict[str, Any], hypotheses: list[str], references: list[str], resamples: int) -> dict[str, Any]:

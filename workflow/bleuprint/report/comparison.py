@@ -125,9 +125,9 @@ def _pair(base: Run, run: Run, metric: str, resamples: int) -> Pair:
     difference = run["metrics"][metric]["score"] - base["metrics"][metric]["score"]
     systems: list[tuple[str, Sequence[str]]] = [("baseline", theirs), ("run", ours)]
     p, signatures = [], []
+    named_metric = {metric: scorer(config, references=references)}
     for kind in ("bs", "ar"):
-        test = PairedTest(systems, {metric: scorer(config)}, [references], test_type=kind, n_samples=resamples)
-        named, scores = test()
+        named, scores = PairedTest(systems, named_metric, None, test_type=kind, n_samples=resamples)()
         ((name, signature),) = named.items()
         signatures.append(str(signature))
         result: Any = scores[name][1]

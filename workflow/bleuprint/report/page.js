@@ -3,6 +3,7 @@
 // All text that comes from corpora and models enters the page through textContent only.
 
 const PAGE = 20; // sentences on a page
+const PAPER = 620; // pixels that a picture has on paper
 const CELLS = 40000; // of a diff: longer pairs of sentences are not marked
 const $ = (id) => document.getElementById(id);
 const hidden = new Set(); // names of the runs that are not shown
@@ -23,9 +24,7 @@ function element(name, properties = {}, ...children) {
 
 const plots = []; // every drawn element
 
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  const fore = style.getPropertyValue("--fore").trim();
+function colours(fore = getComputedStyle(document.documentElement).getPropertyValue("--fore").trim()) {
   return {
     font: { color: fore, family: "system-ui, sans-serif", size: 13 },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: "gray", activecolor: fore },
@@ -34,8 +33,7 @@ function colours() {
 }
 
 function draw(target, figure) {
-  const buttons = [["toImage", "zoom2d", "pan2d", "resetScale2d"]];
-  const options = { responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtons: buttons };
+  const options = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "resetScale2d"]] };
   for (const trace of figure.data) trace.visible = !hidden.has(trace.meta && trace.meta.run);
   Plotly.react(target, figure.data, { ...figure.layout, ...colours() }, options);
   if (!plots.includes(target)) plots.push(target);
@@ -63,7 +61,13 @@ function drawAll(data) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const recolour = () => plots.forEach((target) => Plotly.relayout(target, colours()));
   dark.addEventListener("change", recolour);
-  matchMedia("print").addEventListener("change", recolour);
+  // Paper is light, and narrower than most windows
+  addEventListener("beforeprint", () =>
+    plots.forEach((target) => Plotly.relayout(target, { ...colours("#000"), width: PAPER })),
+  );
+  addEventListener("afterprint", () =>
+    plots.forEach((target) => Plotly.relayout(target, { ...colours(), width: null, autosize: true })),
+  );
 }
 
 function showRuns() {

@@ -49,6 +49,8 @@ def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Co
         comparisons=[one.record() for one in comparisons],
         metrics=metrics(runs),
         best=best_first(found)[0],
+        base=base,
+        change_metric=payload["translations"]["metrics"][-1] if payload["translations"]["metrics"] else "",
         groups=found,
         runs=runs,
         labels=names,
