@@ -33,7 +33,7 @@ def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Co
     """
     runs = [run for group in found for run in group.runs]
     alike = translations.same_test(runs)
-    style = figures.styles(found)
+    best, style = best_first(found)[0], figures.styles(found)
     names = {run["run"]: figures.run_label(group, run) for group in found for run in group.runs}
     payload = {
         "figures": _figures(found, style, alike),
@@ -48,7 +48,8 @@ def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Co
         words=words(found, comparisons, metrics(runs)[0]),
         comparisons=[one.record() for one in comparisons],
         metrics=metrics(runs),
-        best=best_first(found)[0],
+        best=best,
+        best_word=next((one.word for one in comparisons if one.group == best.label), ""),
         base=base,
         change_metric=payload["translations"]["metrics"][-1] if payload["translations"]["metrics"] else "",
         groups=found,

@@ -11,6 +11,7 @@ from bleuprint.report.groups import Group, Run, metrics
 from bleuprint.scoring import scorer
 
 LENGTHS = (10, 20, 30, 40)  # tokens of the source; the last bin has no upper end
+FEWEST = 10  # sentences that make a bin; the score of fewer would say nothing
 MOST = 5  # of the most changed sentences, each way
 
 
@@ -43,8 +44,8 @@ def by_length(run: Run, metric: str) -> list[dict[str, Any]]:
     """A metric on the sentences of like source length.
 
     Returns:
-        For each bin with sentences: `tokens` (its label), `sentences`, `score`, and of BLEU `length_ratio` (hypothesis
-        to reference, in tokens).
+        For each bin with ten sentences or more: `tokens` (its label), `sentences`, `score`, and of BLEU
+        `length_ratio` (hypothesis to reference, in tokens).
     """
     ours, references = texts(run, metric)
     source = read_lines(Path(run["stages"]["text"]) / f"tokenized/test.{run['source']}")
@@ -52,7 +53,7 @@ def by_length(run: Run, metric: str) -> list[dict[str, Any]]:
     for number, line in enumerate(source):
         bins.setdefault(sum(len(line.split()) > end for end in LENGTHS), []).append(number)
     sacrebleus, found = scorer(run["metrics"][metric]["config"]), []
-    for place in sorted(bins):
+    for place in sorted(place for place, numbers in bins.items() if len(numbers) >= FEWEST):
         numbers = bins[place]
         low = LENGTHS[place - 1] + 1 if place else 1
         label = f"{low}–{LENGTHS[place]}" if place < len(LENGTHS) else f"{low} or more"
