@@ -44,7 +44,9 @@ def make_run(
         write_lines(paths["text"] / f"tokenized/test.{language}", lines)
     for file in ("hypotheses.tok", "hypotheses.txt"):
         write_lines(paths["decoding"] / file, hypotheses)
-    write_json(paths["text"] / "fingerprint.json", {"lines": {"test": len(references)}, "dictionary": {"en": 10}})
+    write_json(
+        paths["text"] / "fingerprint.json", {"lines": {"test": len(references)}, "dictionary": {"en": 10}, "sha256": {}}
+    )
     logs = {"corpus": "corpus", "training": "train", "decoding": "translate", "scoring": "score"}
     for stage, log in logs.items():
         write_lines(paths[stage] / f"{log}.log", [f"+ {stage}-command --seed {seed}"])

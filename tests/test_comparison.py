@@ -11,7 +11,7 @@ from sacrebleu.significance import PairedTest
 from bleuprint.files import DataError
 from bleuprint.report.comparison import Comparison, Pair, cautions, compare, conclusion
 from bleuprint.report.groups import baseline, groups, summary
-from bleuprint.report.tables import best_first, score_text
+from bleuprint.report.tables import best_first, heading, score_text
 from bleuprint.report.verdict import verdict
 from bleuprint.scoring import scorer
 
@@ -100,11 +100,56 @@ def test_equal_output_is_no_difference() -> None:
     assert found[0].word == "no difference shown"
 
 
+def test_other_words_with_the_same_score_are_no_difference() -> None:
+    """Where every resample differs by 0 sacrebleu says p = 1 / (resamples + 1) as well."""
+    other_case = [line.upper() for line in noisy(REFERENCES, 0.2, 1)]
+    base, other = groups([make_run(), make_run("lightconv", hypotheses=other_case)])
+    one = compare(base, [other], resamples=100, workers=1)[0]
+    assert one.pairs[0].difference == 0 and one.pairs[0].changed == len(REFERENCES)
+    assert one.word == "no difference shown"
+
+
+def test_a_handful_of_sentences_proves_nothing() -> None:
+    """sacrebleu's randomisation finds five sentences, all better, significant; the exact p is 2 · ½^5 = 0.06."""
+    many = REFERENCES * 9
+    worse = [
+        " ".join("x" for _ in line.split()) if n in (7, 90, 200, 333, 500) else line for n, line in enumerate(many)
+    ]
+    base, other = groups([make_run("transformer", 1, worse, many), make_run("lightconv", 1, noisy(many, 0.0, 1), many)])
+    one = compare(base, [other], resamples=1000, workers=1)[0]
+    assert one.pairs[0].randomisation < 0.05 and one.pairs[0].bootstrap < 0.05 and one.pairs[0].changed == 5
+    assert one.word == "no difference shown" and "at most 5 sentences differ" in conclusion(one)
+
+
+def test_runs_without_a_partner_are_named() -> None:
+    runs = sweep({"transformer": 0.4}, (1, 2, 3)) + sweep({"lightconv": 0.1}, (3, 4, 5))
+    base, other = groups(runs)
+    one = compare(base, [other], resamples=100, workers=1)[0]
+    assert [pair.seed for pair in one.pairs] == [3] and one.unpaired == 4
+    assert "seed 3 (" in conclusion(one) and "4 runs have no partner" in conclusion(one)
+    assert "one seed each" not in conclusion(one)
+
+
+def test_the_heading_says_what_is_best_only_of_what_compares() -> None:
+    def says(*runs: dict[str, Any]) -> str:
+        found = groups(list(runs))
+        return heading(found, found[0], compare(found[0], found[1:], resamples=200, workers=1))
+
+    first, best = sweep({"transformer": 0.4, "lightconv": 0.1}, (1,))
+    assert says(first) == "transformer"
+    assert says(first, best) == (
+        "lightconv has the best bleu_tok_lc of 2 groups; against the baseline: better, one seed pair"
+    )
+    assert says(best, first) == "lightconv has the best bleu_tok_lc of 2 groups; the others: worse, one seed pair"
+    elsewhere = make_run("dynamicconv", references=REFERENCES[:30], corpus="half")
+    assert says(first, best, elsewhere) == "3 groups, not all comparable by bleu_tok_lc"
+
+
 def test_a_clear_difference_over_seeds_is_found_and_stated() -> None:
     base, other = groups(sweep({"transformer": 0.4, "lightconv": 0.1}))
     one = compare(base, [other], resamples=200, workers=2)[0]
     assert one.word == "better" and one.separate
-    assert "better in all 3 seed pairs" in conclusion(one) and "every run of one lies above" in conclusion(one)
+    assert "better in all 3 seed pairs" in conclusion(one) and "every run of one scores above" in conclusion(one)
     back = compare(other, [base], resamples=200, workers=2)[0]
     assert back.word == "worse" and "worse in all 3" in conclusion(back)
 
@@ -115,18 +160,18 @@ def test_what_cannot_be_paired_says_why() -> None:
     other_text = groups([make_run("dynamicconv", references=REFERENCES[:30], corpus="half")])[0]
     seeds, text = (compare(base, [group], resamples=100, workers=1)[0] for group in (other_seed, other_text))
     assert seeds.pairs == text.pairs == ()
-    assert "no seed in common" in conclusion(seeds) and "different text" in conclusion(text)
+    assert "no seed in common" in conclusion(seeds) and "references that it compares with differ" in conclusion(text)
     assert text.word == "not compared"
 
 
 def pairs(*values: tuple[float, float]) -> tuple[Pair, ...]:
-    return tuple(Pair(seed, gain, p, p / 2, gain > 0, ()) for seed, (gain, p) in enumerate(values, 1))
+    return tuple(Pair(seed, gain, p, p / 2, gain > 0, 99, ()) for seed, (gain, p) in enumerate(values, 1))
 
 
 @pytest.mark.parametrize(
     ("found", "separate", "word", "says"),
     [
-        (pairs((1.0, 0.001)), True, "better, one seed", "one seed each, so no claim about training variance"),
+        (pairs((1.0, 0.001)), True, "better, one seed pair", "one seed each, so no claim about training variance"),
         (pairs((1.0, 0.3)), True, "no difference shown", "one seed each, so no claim about training variance"),
         (
             pairs((-1.0, 0.001), (-1.2, 0.01)),
@@ -136,7 +181,7 @@ def pairs(*values: tuple[float, float]) -> tuple[Pair, ...]:
         ),
         (pairs((1.0, 0.001), (1.2, 0.01)), False, "better, scores overlap", "overlap"),
         (pairs((1.0, 0.001), (0.2, 0.4)), True, "not decided", "1 significantly better and 0 worse"),
-        (pairs((1.0, 0.001), (-1.2, 0.01)), False, "not decided", "1 significantly better and 1 worse"),
+        (pairs((1.0, 0.001), (-1.2, 0.01)), False, "not decided", "what is better depends on the seed"),
         (pairs((0.1, 0.2), (0.2, 0.4)), True, "no difference shown", "smallest p = 0.200"),
     ],
 )
@@ -147,8 +192,8 @@ def test_conclusions(found: tuple[Pair, ...], separate: bool, word: str, says: s
 
 
 def test_both_tests_must_agree_and_many_tests_are_named() -> None:
-    torn = Pair(1, 1.0, 0.01, 0.2, True, ())
-    assert not torn.significant
+    assert not Pair(1, 1.0, 0.01, 0.2, True, 99, ()).significant
+    assert not Pair(1, 1.0, 0.2, 0.01, True, 99, ()).significant
     one = Comparison("B", "A", "bleu", pairs((1, 0.01), (1, 0.01)), True)
     assert any("2 pairs were tested, and p is not corrected" in line for line in cautions([one]))
     assert any("few seeds" in line for line in cautions([one]))
@@ -205,8 +250,17 @@ def test_another_test_set_is_not_comparable() -> None:
     found = verdict(make_run(expected=expected(0, 100)), config(lines={"test": 6750}))
     assert found is not None
     assert found["because"] == ["another test set (60 sentences, not 6,750)"]
+    tokens = config(sha256={"test.en": "0a", "valid.en": "0b"})
+    found = verdict(make_run(expected=expected(0, 100)), tokens)
+    assert found is not None and found["because"] == ["another test set (sha256 test.en)"]
     missing = verdict(make_run(expected=expected(0, 100) | {"metric": "ter"}), config())
     assert missing is not None and missing["because"] == ["ter was not computed"]
+
+
+def test_other_training_text_is_named_even_where_the_score_is_right() -> None:
+    found = verdict(make_run(expected=expected(0, 100)), config(lines={"train": 100}))
+    assert found is not None and found["word"] == "REPRODUCED"
+    assert found["because"] == ["the text differs from the published one (lines train)"]
 
 
 def test_a_low_score_names_causes_from_the_runs_own_data() -> None:
@@ -219,7 +273,7 @@ def test_a_low_score_names_causes_from_the_runs_own_data() -> None:
         "the text differs from the published one (lines train)",
         "dictionary en has 10 types, not 8,848",
         "the output is too short (brevity penalty",
-        "200 of 500 updates were done",
-        "no checkpoints were averaged",
+        "200 updates were done, of 500",
+        "the recipe averages no checkpoints",
     ):
         assert cause in because

@@ -68,6 +68,22 @@ def test_a_gpu_shared_on_request_is_shared_last(temporary: Path) -> None:
     assert [take(["0", "1"], places=2) for _ in range(5)] == ["0", "1", "0", "1", None]
 
 
+def test_who_asked_to_be_alone_shares_with_nobody(temporary: Path) -> None:
+    assert take(["0"], places=2) == "0"
+    assert take(["0", "1"], places=1) == "1"
+    assert take(["0", "1"], places=1) is None
+    assert take(["0", "1"], places=2) == "0"
+    assert take(["0", "1"], places=2) is None
+
+
+def test_other_users_can_open_the_locks(temporary: Path) -> None:
+    before = os.umask(0o077)
+    assert take(["0"], places=1) == "0"
+    os.umask(before)
+    locks = list(temporary.glob("bleuprint-gpu-*.lock"))
+    assert locks and {path.stat().st_mode & 0o777 for path in locks} == {0o644}
+
+
 def runtime(overrides: str = "") -> Any:
     return experiments({"overrides": overrides})[0].experiment.runtime
 
@@ -76,7 +92,7 @@ def test_gpu_jobs_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "gpus", lambda: ("0", "1", "2"))
     assert device.model_threads(runtime(), 16) == 5
     assert device.model_threads(runtime("runtime.jobs_per_gpu=2"), 16) == 2
-    assert device.model_threads(runtime("runtime.threads=4"), 16) == 4
+    assert device.model_threads(runtime("runtime.threads=1"), 16) == 5  # not sixteen jobs of which thirteen wait
     assert device.model_threads(runtime(), 2) == 1
     assert device.lease(runtime()) == "python -m bleuprint.lease --gpus 0,1,2"
     assert device.lease(runtime("runtime.jobs_per_gpu=2")).endswith("--gpus 0,1,2 --places 2")

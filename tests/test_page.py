@@ -106,6 +106,20 @@ def test_the_table_of_groups_sorts(driver: Browser, page: Path) -> None:
         assert texts(driver, labels)[:2] == order
 
 
+def test_the_table_of_tests_sorts_with_rows_that_were_not_compared(
+    driver: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ter = {"ter": {"metric": "ter", "text": "tokens", "lowercase": True, "tokenize": None}}
+    both = [make_run(), make_run("lightconv", hypotheses=noisy(REFERENCES, 0.5, 2))]
+    visit(driver, report([*both, make_run("dynamicconv", metrics=ter)]))
+    driver.execute_script("document.querySelector('#answer details').open = true")
+    for head in driver.find_elements(By.CSS_SELECTOR, "#answer details thead button"):
+        head.click()
+    assert driver.get_log("browser") == []
+    assert "p, paired bootstrap" in texts(driver, "#answer details th[aria-sort]") or texts(driver, "th[aria-sort]")
+
+
 def test_one_click_hides_a_run_everywhere(driver: Browser, page: Path) -> None:
     visit(driver, page)
     visible = """return [...document.querySelectorAll('.plot')].flatMap(p => p.data)

@@ -103,6 +103,8 @@ def test_a_run_says_how_it_differs_from_its_recipe() -> None:
     }
     assert differing(recipe="assignment", overrides="corpus.bytes=7") == {"corpus.bytes": [19982877, 7]}
     assert "model.arch" in differing(model="lightconv")
+    other = differing(overrides="scoring.metrics.bleu_tok_lc.tokenize=13a expected.low=1")
+    assert other == {"scoring.metrics.bleu_tok_lc.tokenize": ["none", "13a"], "expected.low": [34.1, 1]}
     (demo,) = planned(recipe="demo").runs
     assert json.loads(demo.description)["expected"] is None
 

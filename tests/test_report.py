@@ -2,10 +2,14 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from made_up import METRICS, REFERENCES, curve, make_run, noisy
 
 from bleuprint.files import DataError
@@ -80,7 +84,7 @@ def test_the_markdown_table_is_ready_to_paste() -> None:
 def test_the_terminal_sees_the_groups_and_the_conclusion() -> None:
     runs = [make_run(model, seed) for model in ("transformer", "lightconv") for seed in (1, 2)]
     text = (report(*runs) / "scores.txt").read_text()
-    assert "against the baseline" in text and "no difference shown in 2 seed pairs" in text
+    assert "against the baseline" in text and "no difference shown, 2 seed pairs" in text
     single = (report(runs[0]) / "scores.txt").read_text()
     assert "against" not in single
 
@@ -109,7 +113,7 @@ def test_costs_come_from_what_the_stages_left() -> None:
     assert found["seconds"]["text"] == 4 * 1.5 and found["memory"] == dict.fromkeys(found["memory"], 300.0) | {
         "text": None
     }
-    # Snakemake's clock saw the last session only, fairseq's all of them
+    # fairseq's clock; Snakemake's runs while a job waits for a GPU
     assert found["seconds"]["training"] == 100
 
 
@@ -123,6 +127,27 @@ def test_costs_that_nobody_measured_are_unknown() -> None:
     assert found["seconds"]["decoding"] is None and found["device"] is None and found["parameters"] is None
     old = [{key: value for key, value in row.items() if key != "words_per_batch"} for row in curve(1)]
     assert target_tokens(old) is None
+
+
+def test_a_deleted_folder_ends_in_one_sentence() -> None:
+    run = make_run()
+    Path(run["stages"]["training"], "metrics.jsonl").unlink()
+    command = [sys.executable, "-m", "bleuprint.report", "table", f"results/runs/{run['run']}/scores.json"]
+    result = subprocess.run(
+        [*command, "--folder", "results/report"],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("bleuprint: results/training/demo-transformer-seed1/metrics.jsonl is not there any")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_training_of_an_older_version_is_shown_all_the_same() -> None:
+    run = make_run()
+    Path(run["stages"]["training"], "environment.json").unlink()
+    assert "transformer" in (report(run) / "index.html").read_text()
 
 
 def test_the_gpu_is_named_as_fairseq_names_it() -> None:

@@ -55,6 +55,13 @@ def test_what_a_resumed_training_did_again_counts_once() -> None:
     assert rows[1]["loss"] == 4.2
 
 
+def test_the_clock_goes_on_over_all_sessions() -> None:
+    """fairseq's begins anew when a training is resumed."""
+    session = ["+ python -m bleuprint.lease --gpus 0 fairseq-train data", TRAIN % 50, (TRAIN % 100).replace("12", "30")]
+    rows = tidy([*session, *session[:1], TRAIN % 100, (TRAIN % 150).replace("12", "20")])
+    assert [row["wall_seconds"] for row in rows] == [12, 30 + 12, 30 + 20]
+
+
 def test_progress_shows_and_keeps_everything(tmp_path: Path) -> None:
     lines = ["+ fairseq-train data", TRAIN % 50, VALID % 80, "a warning"]
     arguments = ["--name", "run", "--log", "train.log", "--metrics", "m.jsonl", "--max-epoch", "4"]
@@ -170,6 +177,7 @@ def test_visible_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "GPU-8a, 1": ("GPU-8a", "1"),
         "0,-1,2": ("0",),
         "0,1,2,3": ("0", "1", "2"),
+        "MIG-1,MIG-2,MIG-3,MIG-4": ("MIG-1", "MIG-2", "MIG-3", "MIG-4"),
     }
     for visible, wanted in names.items():
         if visible is None:

@@ -41,8 +41,9 @@ def states(running: bool = True) -> list[watch.State]:
 
 
 def put(plan: Plan, stage: str, which: int, text: str = "", run: int = 0) -> None:
-    """Write the file that begins (0) or ends (1) a stage of a run."""
-    path = Path(plan.runs[run].folder(stage), (watch.BEGUN, FINISHED)[which][stage])
+    """Write a log (0) of a stage of a run, or the file that ends it (1)."""
+    log = "train.log" if stage == "training" else "a.log"
+    path = Path(plan.runs[run].folder(stage), FINISHED[stage] if which else log)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
@@ -83,7 +84,10 @@ def test_a_training_shows_its_figures() -> None:
     watch.remember(demo)
     for stage in ("corpus", "text"):
         put(demo, stage, 1)
-    put(demo, "training", 0, f"+ fairseq-train\nCUDA_VISIBLE_DEVICES=1\n{VALID}\n{TRAIN}\n")
+    old = TRAIN.replace('"wall": "60"', '"wall": "5000"').replace("2.5", "0.5").replace("1500", "300")
+    begin = TRAIN.replace('"wall": "60"', '"wall": "20"').replace("2.5", "1.5").replace("1500", "900")
+    session = "+ python -m bleuprint.lease --gpus 0,1 fairseq-train data\nCUDA_VISIBLE_DEVICES=1\n"
+    put(demo, "training", 0, f"{session}{old}\n{session}{begin}\n{VALID}\n{TRAIN}\n")
     first, second = states()
     assert vars(first) == {
         "run": demo.runs[0].name,
@@ -94,7 +98,7 @@ def test_a_training_shows_its_figures() -> None:
         "loss": "4.125",
         "bleu": "21.5",
         "words_per_second": "900",
-        "left": "02:12",  # 60 s for 2.5 of 8 epochs
+        "left": "03:40",  # 40 s an epoch in this session, whose clock is its own, for 5.5 epochs
         "device": "GPU 1",
     }
     assert (second.stage, second.state, second.updates) == ("training", "waiting", "")
@@ -114,6 +118,21 @@ def test_what_an_earlier_call_or_a_taken_gpu_left_is_waiting() -> None:
     assert watch.state(run, running=True, since=time.time() - 60).state == "running"
     put(demo, "training", 0, "+ python -m bleuprint.lease\nGPUs 0 are taken (waiting for a free GPU)\n")
     assert watch.state(run, running=True).state == "waiting"
+
+
+def test_a_gathered_run_is_done_whatever_was_deleted() -> None:
+    demo = planned()
+    watch.remember(demo)
+    Path("results/runs", demo.runs[0].name).mkdir(parents=True)
+    Path("results/runs", demo.runs[0].name, "scores.json").touch()
+    assert states()[0].state == "done"
+    assert "computed" not in explain(demo)
+
+
+def test_a_file_that_is_no_list_of_runs_ends_quietly() -> None:
+    watch.CURRENT.parent.mkdir()
+    watch.CURRENT.write_text("{half")
+    assert bleuprint("watch").returncode == 0
 
 
 def test_the_end_of_a_long_log_is_enough() -> None:

@@ -2,22 +2,29 @@
 
 import argparse
 import sys
+from typing import Any
 
 from bleuprint.explain import explain
 from bleuprint.plan import planned
 from bleuprint.watch import watch
 
 
-def cli_config(words: list[str]) -> dict[str, str]:
-    """KEY=VALUE words as Snakemake's `--config` gives them.
+def cli_config(words: list[str]) -> dict[str, Any]:
+    """KEY=VALUE words as Snakemake's `--config` reads them.
 
     Raises:
         SystemExit: a word is no KEY=VALUE.
     """
+    from snakemake.cli import parse_config  # slow to load; watch needs none of it
+
     for word in words:
         if "=" not in word:
             sys.exit(f"bleuprint: {word}: not KEY=VALUE, as after snakemake's --config")
-    return {key: value for key, _, value in (word.partition("=") for word in words)}
+    try:
+        found: dict[str, Any] = parse_config(words)
+    except ValueError as error:
+        sys.exit(f"bleuprint: {error}")
+    return found
 
 
 def main() -> None:

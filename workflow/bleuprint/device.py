@@ -27,7 +27,9 @@ def gpus() -> tuple[str, ...]:
         return tuple(str(number) for number in range(present))
     words = [word.strip() for word in visible.split(",")]
     ended = words.index("-1") if "-1" in words else len(words)  # CUDA stops at the first that is none
-    return tuple(word for word in words[:ended] if word)[:present]
+    # A number beyond those present is none; what is no number is a GPU's or a MIG instance's UUID
+    named = [word for word in words[:ended] if word and (not word.isdigit() or int(word) < present)]
+    return tuple(named) if present else ()
 
 
 def uses_gpu(runtime: Runtime) -> bool:
@@ -36,11 +38,13 @@ def uses_gpu(runtime: Runtime) -> bool:
 
 
 def model_threads(runtime: Runtime, cores: int) -> int:
-    """CPU threads of a training or decoding: all that it may have, or where GPUs do the work its share of the cores."""
-    most = runtime.threads or cores
+    """CPU threads of a training or decoding: all that it may have, or where GPUs do the work its share of the cores.
+
+    With its share, no more jobs are started than find a GPU; `runtime.threads` would start some that only wait.
+    """
     if not uses_gpu(runtime):
-        return most
-    return min(most, max(1, cores // max(1, len(gpus()) * runtime.jobs_per_gpu)))
+        return runtime.threads or cores
+    return max(1, cores // max(1, len(gpus()) * runtime.jobs_per_gpu))
 
 
 def lease(runtime: Runtime) -> str:

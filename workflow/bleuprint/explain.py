@@ -22,23 +22,31 @@ def finished(stage: str, key: str) -> bool:
 
 def explain(plan: Plan) -> str:
     """A table of runs and stages, then for each folder to be computed why none that is there will do."""
-    sharing = {
-        (stage, key): sum(run.keys[stage] == key for run in plan.runs) for stage in STAGES for key in plan.stages[stage]
-    }
-    rows = [[run.name, *(_cell(stage, run.keys[stage], sharing) for stage in STAGES)] for run in plan.runs]
+    missing = to_compute(plan)
+    rows = [[run.name, *(_cell(plan, stage, run.keys[stage], missing) for stage in STAGES)] for run in plan.runs]
     lines = [tabulate(rows, headers=["run", *STAGES], disable_numparse=True), ""]
     for stage in STAGES:
         known = _known(stage)
         for key, one in plan.stages[stage].items():
-            if not finished(stage, key):
+            if (stage, key) in missing:
                 lines.append(f"{stage}/{key}: {_because(stage, one, known)}")
             known[key] = one.slice
     return "\n".join(lines).rstrip()
 
 
-def _cell(stage: str, key: str, sharing: dict[tuple[str, str], int]) -> str:
-    word = "reused" if finished(stage, key) else "computed"
-    runs = sharing[stage, key]
+def to_compute(plan: Plan) -> set[tuple[str, str]]:
+    """(stage, key) of the folders that are not finished and that a run needs.
+
+    A run that has been gathered needs none of its stages again, even where a folder was deleted since.
+    """
+    incomplete = [run for run in plan.runs if not (RESULTS / "runs" / run.name / "scores.json").exists()]
+    needed = {(stage, key) for run in incomplete for stage, key in run.keys.items()}
+    return {(stage, key) for stage, key in needed if not finished(stage, key)}
+
+
+def _cell(plan: Plan, stage: str, key: str, missing: set[tuple[str, str]]) -> str:
+    word = "computed" if (stage, key) in missing else "reused"
+    runs = sum(run.keys[stage] == key for run in plan.runs)
     return f"{word}, shared by {runs}" if runs > 1 else word
 
 
@@ -58,8 +66,6 @@ def _known(stage: str) -> dict[str, dict[str, Any]]:
 
 def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
     """Why a folder is computed: the keys in which it differs from the nearest one that there is."""
-    if one.key in known:  # begun by another version, or its config.yaml came before its result
-        known = {key: slice_ for key, slice_ in known.items() if key != one.key}
     if not known:
         return "the first of its kind"
     near, keys = min(

@@ -1,8 +1,9 @@
 """python -m bleuprint.lease --gpus 0,1 COMMAND …: wait for a free GPU, then become the command, alone on it.
 
-A GPU is taken by a lock on a file that the command's process holds open: however that process ends, SIGKILL included,
-the kernel frees the GPU with it. The lock files lie in the system's temporary folder, so that pipelines in other
-folders and of other users heed them too.
+Each GPU has a number of lock files in the system's temporary folder, so that pipelines in other folders and of other
+users heed them too. A command alone on its GPU holds all of them, one that shares it holds one, through open files of
+its process: however that process ends, SIGKILL included, the kernel frees the GPU with it. A GPU must be called the
+same everywhere, by its number or by its UUID.
 """
 
 import argparse
@@ -14,41 +15,51 @@ import time
 from pathlib import Path
 
 WAIT = 1.0  # seconds between two looks for a free GPU
-
-
-def lock_file(gpu: str, place: int) -> Path:
-    """The file whose lock takes one of a GPU's places."""
-    return Path(tempfile.gettempdir(), f"bleuprint-gpu-{gpu.replace(os.sep, '-')}-{place}.lock")
+MOST = 16  # commands that may share a GPU: its lock files
 
 
 def take(gpus: list[str], places: int) -> str | None:
-    """Lock a place on the least used of the GPUs; None if all are taken.
+    """Take a place on the least used of the GPUs; None if all are taken.
 
-    The lock belongs to this process and to what it becomes by exec.
+    The locks belong to this process and to what it becomes by exec.
 
     Args:
         gpus: their names, as in CUDA_VISIBLE_DEVICES.
-        places: how many commands may share a GPU.
+        places: how many commands may share a GPU; with 1 it must have no other.
     """
-    for place in range(places):
-        for gpu in gpus:
-            file = _open(lock_file(gpu, place))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(file)
-                continue
-            os.set_inheritable(file, True)
-            return gpu
-    return None
+    with open(_open("choice"), "rb") as choice:
+        fcntl.flock(choice, fcntl.LOCK_EX)  # one looks at a time, for looking takes the locks
+        free = {gpu: [lock for place in range(MOST) if (lock := _lock(f"{gpu}-{place}")) is not None] for gpu in gpus}
+        chosen = max(gpus, key=lambda gpu: len(free[gpu]))
+        wanted = MOST if places == 1 else 1
+        kept = free[chosen][:wanted] if len(free[chosen]) > MOST - places else []
+        for lock in (lock for locks in free.values() for lock in locks if lock not in kept):
+            os.close(lock)
+    for lock in kept:
+        os.set_inheritable(lock, True)
+    return chosen if kept else None
 
 
-def _open(path: Path) -> int:
+def _lock(name: str) -> int | None:
+    """The open and locked file of one place of a GPU; None if it is taken."""
+    file = _open(name)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    return file
+
+
+def _open(name: str) -> int:
+    path = Path(tempfile.gettempdir(), f"bleuprint-gpu-{name.replace(os.sep, '-')}.lock")
     try:
         # Not O_CREAT at once: in a shared temporary folder Linux refuses that for another user's file
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+        file = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+        os.fchmod(file, 0o644)  # whatever the umask: other users' pipelines open it too
+        return file
 
 
 def main() -> None:

@@ -188,8 +188,8 @@ def _hash(value: Any) -> str:
 
 def changed(choice: Choice) -> dict[str, list[Any]]:
     """The keys in which an experiment is no longer its recipe: key → the recipe's value and the experiment's."""
-    own = _recipe(choice.groups["recipe"])
-    keys = differing([_results(own.experiment), _results(choice.experiment)])
+    own = _recipe(choice.groups["recipe"]).experiment
+    keys = differing([_results(own), _results(choice.experiment)])
     return {key: values for key, values in keys.items() if key not in FREE}
 
 
@@ -200,10 +200,15 @@ def _recipe(name: str) -> Choice:
 
 
 def _results(experiment: Experiment) -> dict[str, Any]:
-    """What decides an experiment's hypotheses, the seed left out."""
+    """What decides the score that is compared with the published one, and that score, the seed left out."""
     sections = ("corpus", "text", "model", "training", "decoding")
     values = {section: getattr(experiment, section).identity() for section in sections}
-    return values | {"source": experiment.source, "target": experiment.target}
+    values |= {"source": experiment.source, "target": experiment.target}
+    if (expected := experiment.expected) is not None:
+        metric = experiment.scoring.metrics.get(expected.metric)
+        values["scoring"] = {"metrics": {expected.metric: metric and metric.model_dump()}}
+        values["expected"] = expected.model_dump()
+    return values
 
 
 def _slices(choice: Choice) -> list[tuple[str, str, dict[str, Any]]]:

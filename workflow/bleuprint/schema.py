@@ -232,7 +232,7 @@ class Scoring(Section):
     """The scores of a run, by name."""
 
     metrics: Annotated[dict[Name, Metric], Field(min_length=1)]
-    resamples: Annotated[int, Field(ge=100, le=100_000)]
+    resamples: Annotated[int, Field(ge=100, le=10_000)]
 
 
 class Report(Section):
@@ -258,7 +258,7 @@ class Runtime(Section):
     mirror: str | None
     log_interval: PositiveInt
     tensorboard: bool
-    jobs_per_gpu: PositiveInt
+    jobs_per_gpu: Annotated[int, Field(ge=1, le=16)]
 
 
 class Experiment(Section):

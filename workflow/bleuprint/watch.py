@@ -17,18 +17,10 @@ from tqdm import tqdm
 
 from bleuprint.files import read_json, write_json
 from bleuprint.plan import FINISHED, STAGES, Plan
-from bleuprint.training.progress import fraction, metrics_of
+from bleuprint.training.progress import begins, fraction, metrics_of
 
 CURRENT = Path("results/current.json")
 TAIL = 200_000  # bytes of a training's log that are looked at
-# What the first step of each stage begins with
-BEGUN = {
-    "corpus": "corpus.log",
-    "text": "tokenise.log",
-    "training": "train.log",
-    "decoding": "translate.log",
-    "scoring": "score.log",
-}
 COLUMNS = ("run", "stage", "state", "epoch", "updates", "loss", "BLEU", "words/s", "left", "device")
 WAITING = b"(waiting for a free GPU)\n"  # the end of a log while bleuprint.lease waits
 LEASED = re.compile(rb"^CUDA_VISIBLE_DEVICES=(\S+)$", re.MULTILINE)
@@ -87,15 +79,16 @@ def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
         since: when this call of Snakemake began (seconds of the epoch); a log of an earlier one is no sign of work.
     """
     folders = {stage: Path(folder) for stage, folder in run["stages"].items()}
-    open_stages = [stage for stage in STAGES if not (folders[stage] / FINISHED[stage]).exists()]
+    gathered = Path("results/runs", run["run"], "scores.json").exists()
+    open_stages = [stage for stage in STAGES if not gathered and not (folders[stage] / FINISHED[stage]).exists()]
     stage = open_stages[0] if open_stages else "scoring"
-    log = folders[stage] / BEGUN[stage]
+    logs = sorted(folders[stage].glob("*.log"), key=lambda log: log.stat().st_mtime)
     word = "waiting"
     if not open_stages:
         word = "done"
-    elif log.exists() and not running:
+    elif logs and not running:
         word = "stopped"
-    elif log.exists() and log.stat().st_mtime >= since and not _tail(log).endswith(WAITING):
+    elif logs and logs[-1].stat().st_mtime >= since and not _tail(logs[-1]).endswith(WAITING):
         word = "running"
     figures = _training(run, folders["training"] / "train.log", word == "running" and stage == "training")
     return State(run["run"], stage, word, **figures)
@@ -108,6 +101,7 @@ def _training(run: dict[str, Any], log: Path, going: bool) -> dict[str, str]:
     tail = _tail(log)
     lines = tail.decode("utf-8", errors="replace").splitlines()
     rows = [row for row in map(metrics_of, lines) if row is not None]
+    session = max((number for number, line in enumerate(lines) if begins(line)), default=0)
     if not rows:
         return {}
     last = rows[-1]
@@ -116,10 +110,8 @@ def _training(run: dict[str, Any], log: Path, going: bool) -> dict[str, str]:
     speeds = [
         f"{row['words_per_second']:,.0f}" for row in rows if row["split"] == "train" and "words_per_second" in row
     ]
-    clocks = [row for row in rows if "wall_seconds" in row]
-    left = ""
-    if going and clocks and (done := fraction(clocks[-1], run["max_epoch"], run["max_update"])):
-        left = tqdm.format_interval(clocks[-1]["wall_seconds"] / done * (1 - done))
+    clocks = [row for row in map(metrics_of, lines[session:]) if row is not None and "wall_seconds" in row]
+    left = _left(clocks, run) if going else ""
     epochs = f"/{run['max_epoch']}" if run["max_epoch"] else ""
     leased = LEASED.findall(_head(log) + tail)
     return {
@@ -131,6 +123,16 @@ def _training(run: dict[str, Any], log: Path, going: bool) -> dict[str, str]:
         "left": left,
         "device": f"GPU {leased[-1].decode()}" if leased else "CPU",
     }
+
+
+def _left(rows: list[dict[str, Any]], run: dict[str, Any]) -> str:
+    """The time left by the pace between the first and the last row of one session, whose clock its own is."""
+    if len(rows) < 2:
+        return ""
+    first, last = (fraction(row, run["max_epoch"], run["max_update"]) for row in (rows[0], rows[-1]))
+    if last <= first:
+        return ""
+    return tqdm.format_interval((rows[-1]["wall_seconds"] - rows[0]["wall_seconds"]) / (last - first) * (1 - last))
 
 
 def _tail(log: Path) -> bytes:
@@ -171,6 +173,7 @@ def watch(interval: float) -> None:
         return
     console = Console()
     said: dict[str, str] = {}
+    states: list[State] = []
     with Live(console=console, auto_refresh=False, transient=False) as live:
         while True:
             try:

@@ -42,9 +42,9 @@ rule write_report:
         "results/report/report.log",
     conda:
         "../../envs/bleuprint.yaml"
-    threads: THREADS
+    threads: min(THREADS, 4)
     resources:
-        mem_mb=4000,
+        mem_mb=lambda w, threads: 1000 * threads,
     params:
         baseline=BASELINE,
     shell:

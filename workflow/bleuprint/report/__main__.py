@@ -52,6 +52,11 @@ def main() -> None:
             gather(arguments.description)
     except DataError as error:
         sys.exit(f"bleuprint: {error}")
+    except FileNotFoundError as error:
+        sys.exit(
+            f"bleuprint: {error.filename} is not there any more; delete the folders in results/runs that need it and "
+            f"call again, and it is made anew."
+        )
 
 
 if __name__ == "__main__":

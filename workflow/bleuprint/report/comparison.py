@@ -13,6 +13,9 @@ from bleuprint.report.groups import Group, Run, metrics
 from bleuprint.scoring import scorer
 
 ALPHA = 0.05
+# Of fewer sentences that differ even all changed one way prove nothing: 2 · ½^5 > 0.05. sacrebleu's tests count only
+# resamples that differ by *more* than the systems do, so that they find significance there.
+FEWEST = 6
 
 
 @dataclass(frozen=True)
@@ -24,23 +27,28 @@ class Pair:
     bootstrap: float  # p of paired bootstrap resampling
     randomisation: float  # p of paired approximate randomisation
     better: bool  # the group's score is the better one; of TER that is the lower
+    changed: int  # sentences that the two translate differently
     signatures: tuple[str, ...]  # sacrebleu's, of the two tests
 
     @property
     def significant(self) -> bool:
-        """Both tests find the difference significant."""
-        return max(self.bootstrap, self.randomisation) < ALPHA
+        """Both tests find the difference significant, and it lies in more than a few sentences."""
+        return max(self.bootstrap, self.randomisation) < ALPHA and self.changed >= FEWEST
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A group against the baseline by one metric; `separate`: all its scores lie on one side of all the baseline's."""
+    """A group against the baseline by one metric.
+
+    `separate`: all its scores lie on one side of all the baseline's. `unpaired`: runs of either that have no partner.
+    """
 
     group: str
     baseline: str
     metric: str
     pairs: tuple[Pair, ...]
     separate: bool
+    unpaired: int = 0
     problem: str | None = None  # why there are no pairs
 
     @property
@@ -54,7 +62,7 @@ class Comparison:
         if significant < len(self.pairs) or wins not in (0, len(self.pairs)):
             return "not decided"
         if len(self.pairs) == 1:
-            return f"{'better' if wins else 'worse'}, one seed"
+            return f"{'better' if wins else 'worse'}, one seed pair"
         return ("better" if wins else "worse") + ("" if self.separate else ", scores overlap")
 
     def record(self) -> dict[str, Any]:
@@ -96,7 +104,8 @@ def compare(base: Group, others: list[Group], resamples: int, workers: int) -> l
         pairs = tuple(next(results) for _ in _common(base, group)) if problem is None else ()
         ours, theirs = group.scores(metric), base.scores(metric)
         separate = bool(ours and theirs) and (min(ours) > max(theirs) or max(ours) < min(theirs))
-        found.append(Comparison(group.label, base.label, metric, pairs, separate, problem))
+        unpaired = len(group.runs) + len(base.runs) - 2 * len(pairs)
+        found.append(Comparison(group.label, base.label, metric, pairs, separate, unpaired, problem))
     return found
 
 
@@ -114,7 +123,7 @@ def _problem(base: Group, group: Group, metric: str) -> str | None:
     if not _common(base, group):
         return "they have no seed in common, and pairs are made of the same seeds"
     if texts(one, metric)[1] != texts(other, metric)[1]:
-        return "they were tested on different text"
+        return "the references that it compares with differ"
     return None
 
 
@@ -131,10 +140,11 @@ def _pair(base: Run, run: Run, metric: str, resamples: int) -> Pair:
         ((name, signature),) = named.items()
         signatures.append(str(signature))
         result: Any = scores[name][1]
-        # Of two systems with the same output sacrebleu says p = 1 / (resamples + 1): no resample differs by more than 0
-        p.append(result.p_value if ours != theirs else 1.0)
+        # Of two systems with the same score sacrebleu can say p = 1 / (resamples + 1): no resample differs by more
+        p.append(result.p_value if difference else 1.0)
+    changed = sum(one != other for one, other in zip(ours, theirs, strict=True))
     better = difference < 0 if config["metric"] == "ter" else difference > 0
-    return Pair(run["seed"], difference, p[0], p[1], better, tuple(signatures))
+    return Pair(run["seed"], difference, p[0], p[1], better, changed, tuple(signatures))
 
 
 def conclusion(found: Comparison) -> str:
@@ -143,33 +153,35 @@ def conclusion(found: Comparison) -> str:
     if found.problem is not None:
         return f"{names}: not compared, {found.problem}."
     pairs = found.pairs
-    n, wins = len(pairs), sum(pair.better for pair in pairs)
-    differences = [pair.difference for pair in pairs]
-    mean = f"{sum(differences) / n:+.2f}"
+    n, wins, significant = len(pairs), sum(pair.better for pair in pairs), sum(pair.significant for pair in pairs)
+    mean = f"{sum(pair.difference for pair in pairs) / n:+.2f}"
     p = [max(pair.bootstrap, pair.randomisation) for pair in pairs]
-    alike = wins in (0, n)
     word = "better" if wins == n else "worse"
-    significant = sum(pair.significant for pair in pairs)
-    if n == 1:
-        claim = "one seed each, so no claim about training variance: another seed may turn it round"
-        if not significant:
-            return f"{names}: no difference shown ({mean}, p = {p[0]:.3f}); {claim}."
-        return f"{names}: this model is {word} on this test set ({mean}, p = {p[0]:.3f}); {claim}."
-    if significant == n and alike:
-        means = (
-            "and every run of one lies above every run of the other: the difference is larger than that between the "
-            "seeds seen here"
-            if found.separate
-            else "but the two groups' scores overlap: the seeds differ as much as the groups, more are needed"
+    alike = wins in (0, n)
+    seeds = f"{n} seed pairs" if n > 1 else f"seed {pairs[0].seed}"
+    if n == 1 and not found.unpaired:
+        end = "; one seed each, so no claim about training variance: another seed may turn it round"
+    else:
+        end = (
+            f"; {found.unpaired} runs have no partner of their seed and are left out of this" if found.unpaired else ""
         )
-        return f"{names}: {word} in all {n} seed pairs (mean {mean}, largest p = {max(p):.3f}), {means}."
+    if significant == n and alike and n > 1:
+        overlap = (
+            "and every run of one scores above every run of the other"
+            if found.separate
+            else "but the two groups' scores overlap: more seeds are needed"
+        )
+        return f"{names}: {word} in all {seeds} (mean {mean}, largest p = {max(p):.3f}), {overlap}{end}."
+    if significant == n and alike:
+        return f"{names}: this model is {word} on this test set, {seeds} ({mean}, p = {p[0]:.3f}){end}."
     if significant:
         better = sum(pair.significant and pair.better for pair in pairs)
-        return (
-            f"{names}: not decided, of {n} seed pairs {better} significantly better and {significant - better} worse "
-            f"(mean {mean}): the difference depends on the seed."
-        )
-    return f"{names}: no difference shown in {n} seed pairs (mean {mean}, smallest p = {min(p):.3f})."
+        counts = f"{better} significantly better and {significant - better} worse"
+        torn = ": what is better depends on the seed" if 0 < better < significant else ""
+        return f"{names}: not decided, of {seeds} {counts} (mean {mean}){torn}{end}."
+    few = max(pair.changed for pair in pairs)
+    why = f", at most {few} sentences differ" if min(p) < ALPHA and few < FEWEST else ""
+    return f"{names}: no difference shown, {seeds} (mean {mean}, smallest p = {min(p):.3f}{why}){end}."
 
 
 def cautions(comparisons: list[Comparison]) -> list[str]:

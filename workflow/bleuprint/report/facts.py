@@ -56,9 +56,9 @@ def costs(run: Run) -> dict[str, Any]:
     parameters = PARAMETERS.findall(log)
     stages = {stage: benchmarks(Path(folder)) for stage, folder in run["stages"].items()}
     seconds = {stage: found[0] for stage, found in stages.items()}
-    # A resumed training: Snakemake's figure is that of the last session, fairseq's the time of all
-    trained = max((row.get("wall_seconds", 0) for row in rows), default=0)
-    seconds["training"] = max(seconds.get("training") or 0, trained) or None
+    # Snakemake's clock knows the last session only, and runs while a job waits for a GPU; metrics.jsonl's is fairseq's
+    trained = max((row.get("wall_seconds", 0.0) for row in rows), default=0.0)
+    seconds["training"] = trained or seconds["training"]
     tokens = target_tokens(rows)
     return {
         "parameters": int(parameters[-1].replace(",", "")) if parameters else None,

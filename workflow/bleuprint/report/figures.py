@@ -24,12 +24,12 @@ Styles = dict[str, dict[str, str]]
 
 
 def styles(found: list[Group]) -> Styles:
-    """How each run is drawn: one `colour` a group, one `dash` and one `symbol` a seed."""
+    """How each run is drawn: one `colour` a group, one `dash` a seed, and another `symbol` when colours begin again."""
     return {
         run["run"]: {
             "colour": COLOURS[place % len(COLOURS)],
-            "dash": DASHES[(seed + place // len(COLOURS)) % len(DASHES)],
-            "symbol": SYMBOLS[(seed + place // len(COLOURS)) % len(SYMBOLS)],
+            "dash": DASHES[seed % len(DASHES)],
+            "symbol": SYMBOLS[place // len(COLOURS) % len(SYMBOLS)],
         }
         for place, group in enumerate(found)
         for seed, run in enumerate(group.runs)
@@ -43,7 +43,13 @@ def run_label(group: Group, run: Run) -> str:
 
 def _figure(x: str, y: str, height: int) -> go.Figure:
     axis = {"automargin": True, "zeroline": False, "exponentformat": "power", "gridcolor": "rgba(128,128,128,.25)"}
-    layout = {"margin": {"l": 10, "r": 10, "t": 10, "b": 10}, "height": height, "showlegend": False, "template": None}
+    layout = {
+        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+        "height": height,
+        "showlegend": False,
+        "template": None,
+        "hoverlabel": {"namelength": -1},
+    }
     figure = go.Figure(layout=layout | {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"})
     titles = [{"title": {"text": text, "font": {"size": 13}}} for text in (x, y)]
     return figure.update_layout(xaxis=axis | titles[0], yaxis=axis | titles[1])
@@ -116,7 +122,8 @@ def _points(rows: list[dict[str, Any]], split: str, key: str) -> list[tuple[int,
     if split == "train" and not found:  # fewer updates than a line of the log takes
         found = [row for row in rows if row["split"] == "train_epoch" and key in row]
     step = max(1, len(found) // POINTS)
-    return [(row["updates"], _at(clock, row["updates"]), row[key]) for row in found[::step]]
+    kept = found[::step] + ([found[-1]] if found and (len(found) - 1) % step else [])
+    return [(row["updates"], _at(clock, row["updates"]), row[key]) for row in kept]
 
 
 def _at(clock: list[tuple[int, float]], updates: int) -> float:

@@ -1,6 +1,6 @@
 "use strict";
 // Unpack what the page carries, draw the pictures, and make the tables sort, search and page.
-// All text that comes from corpora and models enters the page through textContent only.
+// Text that comes from corpora and models is put in through textContent only, here, or escaped, by the template.
 
 const PAGE = 20; // sentences on a page
 const PAPER = 620; // pixels that a picture has on paper
@@ -62,9 +62,10 @@ function drawAll(data) {
   const recolour = () => plots.forEach((target) => Plotly.relayout(target, colours()));
   dark.addEventListener("change", recolour);
   // Paper is light, and narrower than most windows
-  addEventListener("beforeprint", () =>
-    plots.forEach((target) => Plotly.relayout(target, { ...colours("#000"), width: PAPER })),
-  );
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll("#answer details, #translations details").forEach((details) => (details.open = true));
+    plots.forEach((target) => Plotly.relayout(target, { ...colours("#000"), width: PAPER }));
+  });
   addEventListener("afterprint", () =>
     plots.forEach((target) => Plotly.relayout(target, { ...colours(), width: null, autosize: true })),
   );
@@ -82,7 +83,7 @@ function showRuns() {
 
 function sortable(table) {
   const value = (row, column) => {
-    const text = row.cells[column].textContent.trim();
+    const text = (row.cells[column]?.textContent ?? "").trim(); // a cell may span several columns
     const number = parseFloat(text.replaceAll(",", ""));
     return Number.isNaN(number) ? text : number;
   };

@@ -16,7 +16,7 @@ from bleuprint.report import figures, translations
 from bleuprint.report.comparison import Comparison
 from bleuprint.report.facts import costs, environment, fingerprint
 from bleuprint.report.groups import Group, Run, metrics
-from bleuprint.report.tables import best_first, group_rows, words
+from bleuprint.report.tables import best_first, group_rows, heading, tested, words
 
 HERE = Path(__file__).parent
 STAGES = ("corpus", "text", "training", "decoding", "scoring")
@@ -33,7 +33,7 @@ def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Co
     """
     runs = [run for group in found for run in group.runs]
     alike = translations.same_test(runs)
-    best, style = best_first(found)[0], figures.styles(found)
+    style = figures.styles(found)
     names = {run["run"]: figures.run_label(group, run) for group in found for run in group.runs}
     payload = {
         "figures": _figures(found, style, alike),
@@ -45,13 +45,13 @@ def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Co
     ).get_template("page.html")
     html = template.render(
         table=group_rows(found, base, comparisons),
-        words=words(found, comparisons, metrics(runs)[0]),
+        words=words(found, comparisons),
         comparisons=[one.record() for one in comparisons],
         metrics=metrics(runs),
-        best=best,
-        best_word=next((one.word for one in comparisons if one.group == best.label), ""),
+        heading=heading(found, base, comparisons),
+        tested=tested(runs),
         base=base,
-        change_metric=payload["translations"]["metrics"][-1] if payload["translations"]["metrics"] else "",
+        change_metric=translations.finest_metric(alike),
         groups=found,
         runs=runs,
         labels=names,
@@ -107,11 +107,11 @@ def _differences(runs: list[Run]) -> dict[str, list[Any]]:
 
 def _changed(found: list[Group], base: Group, alike: list[Run]) -> dict[str, list[dict[str, Any]]]:
     """For each group its most changed sentences against the baseline; groups with other test text are left out."""
-    names = translations.shown_metrics(alike)
+    metric = translations.finest_metric(alike)
     comparable = [group for group in found if all(run in alike for run in group.runs)]
-    if base not in comparable or not names:
+    if base not in comparable or not metric:
         return {}
-    return {group.label: translations.most_changed(base, group, names[-1]) for group in comparable if group is not base}
+    return {group.label: translations.most_changed(base, group, metric) for group in comparable if group is not base}
 
 
 def _origin(run: Run) -> dict[str, Any]:

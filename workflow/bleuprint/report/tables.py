@@ -82,7 +82,7 @@ def group_rows(
 
 
 def verdict_lines(found: list[Group]) -> list[str]:
-    """The verdicts in words, equal ones of a group once."""
+    """The runs' verdicts in words."""
     lines = []
     for group in found:
         for run in group.runs:
@@ -97,10 +97,31 @@ def verdict_lines(found: list[Group]) -> list[str]:
     return lines
 
 
-def words(found: list[Group], comparisons: list[Comparison], metric: str) -> list[str]:
-    """The conclusions by one metric, the cautions that go with them, and the verdicts."""
-    shown = [one for one in comparisons if one.metric == metric]
-    return [*map(conclusion, shown), *cautions(shown), *verdict_lines(found)]
+def words(found: list[Group], comparisons: list[Comparison]) -> list[str]:
+    """The conclusions by the first metric that any groups were compared by, their cautions, and the verdicts."""
+    names = metrics([run for group in found for run in group.runs])
+    metric = next((name for name in names if any(one.pairs for one in comparisons if one.metric == name)), names[0])
+    shown = [conclusion(one) for one in comparisons if one.metric == metric]
+    return [*shown, *cautions(comparisons), *verdict_lines(found)]
+
+
+def tested(runs: list[Run]) -> str:
+    """The test sets by corpus and size."""
+    return ", ".join(dict.fromkeys(f"{run['corpus']}, {run['sentences']:,} sentences" for run in runs))
+
+
+def heading(found: list[Group], base: Group, comparisons: list[Comparison]) -> str:
+    """Which group scores best, and whether that means anything, in one line."""
+    best = best_first(found)[0]
+    name = metrics([run for group in found for run in group.runs])[0]
+    if len(found) == 1:
+        return best.label
+    if any(one.problem is not None for one in comparisons if one.metric == name):
+        return f"{len(found)} groups, not all comparable by {name}"
+    verdicts = {one.group: one.word for one in comparisons if one.metric == name}
+    others = f"the others: {', '.join(dict.fromkeys(verdicts.values()))}"
+    against = others if best is base else f"against the baseline: {verdicts[best.label]}"
+    return f"{best.label} has the best {name} of {len(found)} groups; {against}"
 
 
 def markdown(found: list[Group], base: Group, comparisons: list[Comparison]) -> list[str]:
@@ -110,9 +131,11 @@ def markdown(found: list[Group], base: Group, comparisons: list[Comparison]) -> 
         {key: value.replace("|", "\\|") for key, value in row.items()} for row in group_rows(found, base, comparisons)
     ]
     lines = tabulate(table, headers="keys", tablefmt="github", disable_numparse=True).splitlines()
-    sentences = ", ".join(dict.fromkeys(f"{run['corpus']}, {run['sentences']:,} sentences" for run in runs))
-    lines += ["", f"Test set: {sentences}. Several seeds: mean ± standard deviation (min–max); one: [95 % interval]."]
-    lines += [""] + [f"- {line}" for line in words(found, comparisons, metrics(runs)[0])]
+    lines += [
+        "",
+        f"Test set: {tested(runs)}. Several seeds: mean ± standard deviation (min–max); one: [95 % interval].",
+    ]
+    lines += [""] + [f"- {line}" for line in words(found, comparisons)]
     signatures = dict.fromkeys((name, one["signature"]) for run in runs for name, one in run["metrics"].items())
     return [*lines, "", "Signatures:", "", *(f"- {name}: `{signature}`" for name, signature in signatures)]
 
@@ -155,6 +178,6 @@ def write_tables(folder: Path, found: list[Group], base: Group, comparisons: lis
             tabulate(group_rows(found, base, comparisons, ranges=False), headers="keys", disable_numparse=True),
             "",
         ]
-    if said := words(found, comparisons, names[0]):
+    if said := words(found, comparisons):
         text += [*said, ""]
     write_lines(folder / "scores.txt", [*text, f"{folder}/index.html shows all of it; scores.tsv and scores.json too."])

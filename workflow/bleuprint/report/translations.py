@@ -40,6 +40,12 @@ def shown_metrics(runs: list[Run]) -> list[str]:
     return list(found.values())
 
 
+def finest_metric(runs: list[Run]) -> str:
+    """Of those the one that tells single sentences apart best: chrF, else BLEU, else TER; empty if there is none."""
+    kinds = {runs[0]["metrics"][name]["config"]["metric"]: name for name in shown_metrics(runs)}
+    return next((kinds[kind] for kind in ("chrf", "bleu", "ter") if kind in kinds), "")
+
+
 def by_length(run: Run, metric: str) -> list[dict[str, Any]]:
     """A metric on the sentences of like source length.
 
@@ -104,11 +110,15 @@ def most_changed(base: Group, group: Group, metric: str) -> list[dict[str, Any]]
         metric: name of a metric that has scores of sentences.
 
     Returns:
-        The most gained first, the most lost last: `number` (from 1), `change`, `source`, `reference`, `baseline` and
-        `hypothesis` (of the first run of each).
+        The most gained first, the most lost last: `number` (from 1), `change` (positive where it is better, also of
+        TER), `source`, `reference`, and of the first run of each `baseline` and `hypothesis` with `baseline_run` and
+        `hypothesis_run`.
     """
     ours, theirs = _means(group, metric), _means(base, metric)
-    changes = sorted(((one - other, number) for number, (one, other) in enumerate(zip(ours, theirs, strict=True))))
+    sign = -1 if base.runs[0]["metrics"][metric]["config"]["metric"] == "ter" else 1
+    changes = sorted(
+        (sign * (one - other), number) for number, (one, other) in enumerate(zip(ours, theirs, strict=True))
+    )
     picked = changes[:MOST] + changes[MOST:][-MOST:]
     source, reference = test_text(base.runs[0])
     before, after = hypotheses(base.runs[0]), hypotheses(group.runs[0])
@@ -120,6 +130,8 @@ def most_changed(base: Group, group: Group, metric: str) -> list[dict[str, Any]]
             "reference": reference[number],
             "baseline": before[number],
             "hypothesis": after[number],
+            "baseline_run": f"{base.label}, seed {base.runs[0]['seed']}",
+            "hypothesis_run": f"{group.label}, seed {group.runs[0]['seed']}",
         }
         for change, number in reversed(picked)
         if change

@@ -27,9 +27,9 @@ def verdict(run: Run, config: dict[str, Any]) -> dict[str, Any] | None:
     elif score < expected["low"]:
         word, because = "LOW", causes(run, config)
     elif expected["high"] is not None and score > expected["high"]:
-        word, because = "HIGH", ["look for test sentences in the training text before you are glad"]
+        word, because = "HIGH", ["look for test sentences in the training text first", *data(run, config)]
     else:
-        word, because = "REPRODUCED", []
+        word, because = "REPRODUCED", data(run, config)
     return found | {"word": word, "score": score, "because": because}
 
 
@@ -49,30 +49,37 @@ def incomparable(run: Run, config: dict[str, Any]) -> list[str]:
     lines = _published(config).get("lines", {}).get("test", run["sentences"])
     if lines != run["sentences"]:
         kinds["another test set"] = [f"{run['sentences']:,} sentences, not {lines:,}"]
+    elif other := [what for what, _, _ in _differences(run, config) if what.startswith("sha256 test.")]:
+        kinds["another test set"] = other
     return [f"{kind} ({'; '.join(some)})" for kind, some in kinds.items()]
 
 
 def causes(run: Run, config: dict[str, Any]) -> list[str]:
     """What in a run's own data may have made its score low."""
-    found = []
-    facts, published = fingerprint(run), _published(config)
-    differ = differences(facts, published) if facts else []
-    if text := [what for what, _, _ in differ if not what.startswith("dictionary")]:
-        found.append(f"the text differs from the published one ({', '.join(text)})")
-    for what, wanted, size in differ:
-        if what.startswith("dictionary"):
-            found.append(f"{what} has {size:,} types, not {wanted:,}")
+    found = data(run, config)
     penalty = run["metrics"][run["expected"]["metric"]].get("brevity_penalty", 1.0)
     if penalty < 0.98:
         found.append(f"the output is too short (brevity penalty {penalty:.3f})")
     updates, wanted = costs(run)["updates"], config["training"].get("max_update")
-    if wanted and updates and updates < wanted:
-        found.append(f"{updates:,} of {wanted:,} updates were done")
-    elif updates:
-        found.append(f"{updates:,} updates were done; others may have trained longer")
+    if updates:
+        found.append(f"{updates:,} updates were done" + (f", of {wanted:,}" if wanted else ""))
     if config["training"]["checkpoint"] != "average":
-        found.append("no checkpoints were averaged, which is worth about 0.5 to 0.7 BLEU")
+        found.append("the recipe averages no checkpoints, which is worth about 0.5 to 0.7 BLEU")
     return found
+
+
+def data(run: Run, config: dict[str, Any]) -> list[str]:
+    """How a run's text differs from the published one."""
+    differ = _differences(run, config)
+    text = [what for what, _, _ in differ if not what.startswith("dictionary")]
+    found = [f"the text differs from the published one ({', '.join(text)})"] if text else []
+    sizes = [(what, wanted, size) for what, wanted, size in differ if what.startswith("dictionary")]
+    return found + [f"{what} has {size or 0:,} types, not {wanted:,}" for what, wanted, size in sizes]
+
+
+def _differences(run: Run, config: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    facts = fingerprint(run)
+    return differences(facts, _published(config)) if facts else []
 
 
 def _published(config: dict[str, Any]) -> dict[str, Any]:

@@ -57,9 +57,25 @@ def metrics_of(line: str) -> dict[str, Any] | None:
     return row
 
 
+def begins(line: str) -> bool:
+    """Whether a line of the log is the command of a session, as the shell traced it."""
+    return line.startswith("+ ") and " fairseq-train " in line
+
+
 def tidy(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """All figures of a log, in order of updates; what a resumed training did again counts once, the last time."""
-    rows = {(row["updates"], row["split"]): row for row in map(metrics_of, lines) if row is not None}
+    """All figures of a log, in order of updates; what a resumed training did again counts once, the last time.
+
+    fairseq's clock begins anew with each session; here it goes on, over all that the sessions took.
+    """
+    rows: dict[tuple[int, str], dict[str, Any]] = {}
+    before = clock = 0.0
+    for line in lines:
+        if begins(line):
+            before = clock
+        elif (row := metrics_of(line)) is not None:
+            if "wall_seconds" in row:
+                row["wall_seconds"] = clock = before + row["wall_seconds"]
+            rows[row["updates"], row["split"]] = row
     order = list(SPLITS.values())
     return [rows[key] for key in sorted(rows, key=lambda key: (key[0], order.index(key[1])))]
 
