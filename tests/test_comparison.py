@@ -195,7 +195,7 @@ def test_both_tests_must_agree_and_many_tests_are_named() -> None:
     assert not Pair(1, 1.0, 0.01, 0.2, True, 99, ()).significant
     assert not Pair(1, 1.0, 0.2, 0.01, True, 99, ()).significant
     one = Comparison("B", "A", "bleu", pairs((1, 0.01), (1, 0.01)), True)
-    assert any("2 pairs were tested, and p is not corrected" in line for line in cautions([one]))
+    assert any("2 pairs were tested, over all metrics; p is not corrected" in line for line in cautions([one]))
     assert any("few seeds" in line for line in cautions([one]))
     assert cautions([]) == []
 

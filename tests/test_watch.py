@@ -116,6 +116,9 @@ def test_what_an_earlier_call_or_a_taken_gpu_left_is_waiting() -> None:
     (run,) = json.loads(watch.CURRENT.read_text())["runs"]
     assert watch.state(run, running=True, since=time.time() + 60).state == "waiting"
     assert watch.state(run, running=True, since=time.time() - 60).state == "running"
+    log = Path(demo.runs[0].folder("training"), "train.log")
+    os.utime(log, (time.time() - 3600, time.time() - 3600))
+    assert watch.state(run, running=True).state == "silent 60 min"
     put(demo, "training", 0, "+ python -m bleuprint.lease\nGPUs 0 are taken (waiting for a free GPU)\n")
     assert watch.state(run, running=True).state == "waiting"
 

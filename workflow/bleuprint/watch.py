@@ -22,6 +22,7 @@ from bleuprint.training.progress import begins, fraction, metrics_of
 CURRENT = Path("results/current.json")
 TAIL = 200_000  # bytes of a training's log that are looked at
 COLUMNS = ("run", "stage", "state", "epoch", "updates", "loss", "BLEU", "words/s", "left", "device")
+SILENT = 10  # minutes without a line in its log after which a stage no longer counts as running
 WAITING = b"(waiting for a free GPU)\n"  # the end of a log while bleuprint.lease waits
 LEASED = re.compile(rb"^CUDA_VISIBLE_DEVICES=(\S+)$", re.MULTILINE)
 
@@ -32,7 +33,7 @@ class State:
 
     run: str
     stage: str
-    state: str  # waiting, running, stopped or done
+    state: str  # waiting, running, silent (its log does not grow: perhaps it has died), stopped or done
     epoch: str = ""
     updates: str = ""
     loss: str = ""
@@ -89,7 +90,8 @@ def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
     elif logs and not running:
         word = "stopped"
     elif logs and logs[-1].stat().st_mtime >= since and not _tail(logs[-1]).endswith(WAITING):
-        word = "running"
+        silent = (time.time() - logs[-1].stat().st_mtime) / 60
+        word = "running" if silent < SILENT else f"silent {silent:.0f} min"
     figures = _training(run, folders["training"] / "train.log", word == "running" and stage == "training")
     return State(run["run"], stage, word, **figures)
 
