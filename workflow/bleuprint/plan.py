@@ -10,9 +10,9 @@ from typing import Any
 
 from bleuprint.config import Choice, ConfigError, experiments
 from bleuprint.corpus.lines import local_file
-from bleuprint.differences import differing
 from bleuprint.fairseq_flags import check
 from bleuprint.files import DataError, canonical, sha256
+from bleuprint.recipe import changed
 from bleuprint.schema import Experiment, Local, Runtime
 
 FORMAT = 1  # raised when the same config would make other results than before
@@ -27,8 +27,6 @@ FINISHED = {
 }
 # Overrides that the report need not name: they have columns of their own, or change no result
 UNNAMED = ("recipe=", "corpus=", "model=", "seed=", "runtime.", "report.")
-# Keys that a recipe's published score does not hang on
-FREE = {"training.fp16", "decoding.max_tokens"}
 
 
 @dataclass(frozen=True)
@@ -184,31 +182,6 @@ def plan(choices: Iterable[Choice]) -> Plan:
 
 def _hash(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:8]
-
-
-def changed(choice: Choice) -> dict[str, list[Any]]:
-    """The keys in which an experiment is no longer its recipe: key → the recipe's value and the experiment's."""
-    own = _recipe(choice.groups["recipe"]).experiment
-    keys = differing([_results(own), _results(choice.experiment)])
-    return {key: values for key, values in keys.items() if key not in FREE}
-
-
-@cache
-def _recipe(name: str) -> Choice:
-    (choice,) = experiments({"recipe": name})
-    return choice
-
-
-def _results(experiment: Experiment) -> dict[str, Any]:
-    """What decides the score that is compared with the published one, and that score, the seed left out."""
-    sections = ("corpus", "text", "model", "training", "decoding")
-    values = {section: getattr(experiment, section).identity() for section in sections}
-    values |= {"source": experiment.source, "target": experiment.target}
-    if (expected := experiment.expected) is not None:
-        metric = experiment.scoring.metrics.get(expected.metric)
-        values["scoring"] = {"metrics": {expected.metric: metric and metric.model_dump()}}
-        values["expected"] = expected.model_dump()
-    return values
 
 
 def _slices(choice: Choice) -> list[tuple[str, str, dict[str, Any]]]:
