@@ -192,6 +192,7 @@ def cautions(comparisons: list[Comparison]) -> list[str]:
         lines.append("A few seeds bound the variance of training only roughly.")
     if tests > 1:
         lines.append(
-            f"{tests} pairs were tested, over all metrics; p is not corrected: of twenty true equalities one comes out below {ALPHA}."
+            f"{tests} pairs were tested, over all metrics; p is not corrected: of twenty true equalities one comes out "
+            f"below {ALPHA}."
         )
     return lines if tests else []
