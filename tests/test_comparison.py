@@ -172,7 +172,12 @@ def pairs(*values: tuple[float, float]) -> tuple[Pair, ...]:
     ("found", "separate", "word", "says"),
     [
         (pairs((1.0, 0.001)), True, "better, one seed pair", "one seed each, so no claim about training variance"),
-        (pairs((1.0, 0.3)), True, "no difference shown", "one seed each, so no claim about training variance"),
+        (
+            pairs((1.0, 0.3)),
+            True,
+            "no difference shown",
+            "seed 1 (+1.00, p = 0.300); one seed each, so no claim about training variance",
+        ),
         (
             pairs((-1.0, 0.001), (-1.2, 0.01)),
             True,

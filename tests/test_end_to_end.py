@@ -38,7 +38,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     result = run_snakemake(folder, "--config", "recipe=demo", "model=transformer_tiny,lightconv_tiny", env=CPU)
     assert result.returncode == 0, result.stderr
-    assert "results/report/scores.tsv" in result.stdout and "bleu_tok_lc" in result.stdout
+    assert "results/report/index.html" in result.stdout and "bleu_tok_lc" in result.stdout
     assert "left" in result.stderr and "epoch 8.0/8" in result.stderr  # progress on the terminal
     return folder
 

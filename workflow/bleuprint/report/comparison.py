@@ -159,12 +159,9 @@ def conclusion(found: Comparison) -> str:
     word = "better" if wins == n else "worse"
     alike = wins in (0, n)
     seeds = f"{n} seed pairs" if n > 1 else f"seed {pairs[0].seed}"
+    end = f"; {found.unpaired} runs have no partner of their seed and are left out of this" if found.unpaired else ""
     if n == 1 and not found.unpaired:
         end = "; one seed each, so no claim about training variance: another seed may turn it round"
-    else:
-        end = (
-            f"; {found.unpaired} runs have no partner of their seed and are left out of this" if found.unpaired else ""
-        )
     if significant == n and alike and n > 1:
         overlap = (
             "and every run of one scores above every run of the other"
@@ -181,7 +178,8 @@ def conclusion(found: Comparison) -> str:
         return f"{names}: not decided, of {seeds} {counts} (mean {mean}){torn}{end}."
     few = max(pair.changed for pair in pairs)
     why = f", at most {few} sentences differ" if min(p) < ALPHA and few < FEWEST else ""
-    return f"{names}: no difference shown, {seeds} (mean {mean}, smallest p = {min(p):.3f}{why}){end}."
+    figures = f"mean {mean}, smallest p = {min(p):.3f}" if n > 1 else f"{mean}, p = {p[0]:.3f}"
+    return f"{names}: no difference shown, {seeds} ({figures}{why}){end}."
 
 
 def cautions(comparisons: list[Comparison]) -> list[str]:
