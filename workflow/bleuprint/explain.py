@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from tabulate import tabulate
 
-from bleuprint.differences import differing
+from bleuprint.differences import differing, flat
 from bleuprint.plan import FINISHED, STAGES, Plan, Stage
 
 RESULTS = Path("results")
@@ -68,9 +68,13 @@ def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
     """Why a folder is computed: the keys in which it differs from the nearest one that there is."""
     if not known:
         return "the first of its kind"
-    near, keys = min(
-        ((key, differing([one.slice, slice_])) for key, slice_ in known.items()), key=lambda found: len(found[1])
-    )
+    near, keys = "", flat(one.slice)
+    for key, slice_ in known.items():
+        found = differing([one.slice, slice_])
+        if len(found) < len(keys) or not near:
+            near, keys = key, found
+        if len(keys) == 1:  # as near as can be: a long sweep is not compared with all of itself
+            break
     parent = keys.pop("parent", None)
     words = [f"{_dotted(stage, key)}={_value(here)} (there {_value(there)})" for key, (here, there) in keys.items()]
     shown = ", ".join(words[:KEYS]) + (f" and {len(words) - KEYS} more keys" if len(words) > KEYS else "")
