@@ -10,7 +10,7 @@ from sacrebleu.significance import PairedTest
 
 from bleuprint.files import DataError
 from bleuprint.report.comparison import Comparison, Pair, cautions, compare, conclusion
-from bleuprint.report.groups import baseline, groups, summary
+from bleuprint.report.groups import baseline, groups, interval, summary
 from bleuprint.report.tables import best_first, heading, score_text
 from bleuprint.report.verdict import verdict
 from bleuprint.scoring import scorer
@@ -50,6 +50,13 @@ def test_a_group_of_one_shows_its_interval() -> None:
     assert metric["ci"] > 0
     assert score_text(group, "chrf") == f"{metric['score']:.2f} [{low:.2f}, {high:.2f}]"
     assert group.label == "transformer"
+
+
+def test_an_interval_ends_where_scores_end() -> None:
+    bleu: dict[str, Any] = {"config": METRICS["bleu_tok_lc"], "mean": 99.9, "ci": 0.2}
+    assert interval(bleu) == (pytest.approx(99.7), 100)
+    assert interval(bleu | {"config": {"metric": "ter"}}) == (pytest.approx(99.7), pytest.approx(100.1))
+    assert interval(bleu | {"mean": 0.1}) == (0, pytest.approx(0.3))
 
 
 def test_groups_are_told_apart_by_what_differs() -> None:

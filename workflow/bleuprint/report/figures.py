@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from bleuprint.report.facts import curves
-from bleuprint.report.groups import Group, Run, metrics
+from bleuprint.report.groups import Group, Run, interval, metrics
 
 # Okabe and Ito's colours, told apart by colour-blind readers; the darker first, for they stand out on white and black
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -63,7 +63,7 @@ def scores(found: list[Group], style: Styles, metric: str) -> go.Figure:
         values = group.scores(metric)
         for step, (run, score) in enumerate(zip(group.runs, values, strict=True)):
             one = run["metrics"][metric]
-            low, high = one["mean"] - one["ci"], one["mean"] + one["ci"]
+            low, high = interval(one)
             figure.add_scatter(
                 x=[score],
                 y=[place + (step - (len(values) - 1) / 2) * 0.5 / len(values)],

@@ -41,6 +41,12 @@ def summary(scores: list[float]) -> dict[str, float | None]:
     }
 
 
+def interval(metric: dict[str, Any]) -> tuple[float, float]:
+    """The 95 % interval of a run's metric: sacrebleu's mean ± ci, cut off where no score can be."""
+    high = float("inf") if metric["config"]["metric"] == "ter" else 100.0
+    return max(0.0, metric["mean"] - metric["ci"]), min(high, metric["mean"] + metric["ci"])
+
+
 def metrics(runs: list[Run]) -> list[str]:
     """The names of all metrics; the first is the one that the report goes by."""
     return list(dict.fromkeys(name for run in runs for name in run["metrics"]))

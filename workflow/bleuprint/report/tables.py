@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from bleuprint.files import replacing, write_json, write_lines
 from bleuprint.report.comparison import Comparison, cautions, conclusion
-from bleuprint.report.groups import Group, Run, metrics, summary
+from bleuprint.report.groups import Group, Run, interval, metrics, summary
 
 
 def rows(runs: list[Run]) -> list[dict[str, Any]]:
@@ -39,7 +39,8 @@ def score_text(group: Group, metric: str, ranges: bool = True) -> str:
         return "–"
     if len(scores) == 1:
         one = group.runs[0]["metrics"][metric]
-        return f"{one['score']:.2f} [{one['mean'] - one['ci']:.2f}, {one['mean'] + one['ci']:.2f}]"
+        low, high = interval(one)
+        return f"{one['score']:.2f} [{low:.2f}, {high:.2f}]"
     found = summary(scores)
     return f"{found['mean']:.2f} ± {found['sd']:.2f}" + (f" ({found['min']:.2f}–{found['max']:.2f})" if ranges else "")
 
