@@ -226,6 +226,24 @@ def test_explain_names_what_is_computed_and_why() -> None:
     assert decodings[1].endswith("made from another training")
 
 
+def test_explain_follows_what_is_made_anew_and_names_twins() -> None:
+    demo = planned()
+    for stage in STAGES:
+        put(demo, stage, 1)
+    assert "computed" not in explain(demo)
+    Path(demo.runs[0].folder("training"), FINISHED["training"]).unlink()
+    Path(demo.runs[0].folder("decoding"), "config.yaml").write_text("beam: 5\n")
+    lines = explain(demo).splitlines()
+    assert lines[2].split()[1:] == ["reused", "reused", "computed", "computed", "computed"]
+    assert f"decoding/{demo.runs[0].keys['decoding']}: made anew with the stage before it" in lines
+    training = demo.stages["training"][demo.runs[0].keys["training"]]
+    twin = Path("results/training/other-name-12345678")
+    twin.mkdir()
+    (twin / "config.yaml").write_text(json.dumps(training.slice))
+    (twin / FINISHED["training"]).touch()
+    assert f"training/{training.key}: the same keys as {twin.name}, under another name" in explain(demo)
+
+
 def test_a_dry_run_explains_itself_and_nothing_else_does(
     snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
 ) -> None:

@@ -35,13 +35,20 @@ def explain(plan: Plan) -> str:
 
 
 def to_compute(plan: Plan) -> set[tuple[str, str]]:
-    """(stage, key) of the folders that are not finished and that a run needs.
+    """(stage, key) of the folders that a run needs and that are not finished, or are made from such a one.
 
     A run that has been gathered needs none of its stages again, even where a folder was deleted since.
     """
-    incomplete = [run for run in plan.runs if not (RESULTS / "runs" / run.name / "scores.json").exists()]
-    needed = {(stage, key) for run in incomplete for stage, key in run.keys.items()}
-    return {(stage, key) for stage, key in needed if not finished(stage, key)}
+    missing: set[tuple[str, str]] = set()
+    for run in plan.runs:
+        if (RESULTS / "runs" / run.name / "scores.json").exists():
+            continue
+        anew = False
+        for stage in STAGES:
+            anew = anew or not finished(stage, run.keys[stage])
+            if anew:
+                missing.add((stage, run.keys[stage]))
+    return missing
 
 
 def _cell(plan: Plan, stage: str, key: str, missing: set[tuple[str, str]]) -> str:
@@ -66,6 +73,8 @@ def _known(stage: str) -> dict[str, dict[str, Any]]:
 
 def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
     """Why a folder is computed: the keys in which it differs from the nearest one that there is."""
+    if one.key in known:
+        return "made anew with the stage before it"
     if not known:
         return "the first of its kind"
     near, keys = "", flat(one.slice)
@@ -75,6 +84,8 @@ def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
             near, keys = key, found
         if len(keys) == 1:  # as near as can be: a long sweep is not compared with all of itself
             break
+    if not keys:
+        return f"the same keys as {near}, under another name"
     parent = keys.pop("parent", None)
     words = [f"{_dotted(stage, key)}={_value(here)} (there {_value(there)})" for key, (here, there) in keys.items()]
     shown = ", ".join(words[:KEYS]) + (f" and {len(words) - KEYS} more keys" if len(words) > KEYS else "")
