@@ -6,16 +6,16 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# So that the rules' commands find the package in conda environments of their own, too
+# So that the rules' commands find the package in conda environments of their own, too; and their lock (call.py)
 sys.path.insert(0, f"{workflow.basedir}/workflow")
-shell.prefix(f'set -euo pipefail; export PYTHONPATH="{sys.path[0]}"; ')
+shell.prefix(f'set -euo pipefail; export PYTHONPATH="{sys.path[0]}"; exec 9<results/.lock; flock --shared 9; ')
 
-from bleuprint.device import refuse
+from bleuprint.call import begin, forget_killed
 from bleuprint.explain import explain_dry_run
 from bleuprint.files import last_words
 from bleuprint.plan import planned
-from bleuprint.watch import remember
 
+forget_killed(workflow)
 PLAN = planned(config)
 CORES = workflow.cores or 1
 THREADS = PLAN.runtime.threads or CORES
@@ -36,9 +36,7 @@ include: "workflow/rules/report.smk"
 
 
 onstart:
-    keys = [job.wildcards.training for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
-    refuse([PLAN.stage("training", key).experiment for key in keys], min(THREADS, workflow.cores))
-    remember(PLAN)
+    begin(workflow, PLAN, THREADS)
 
 
 onsuccess:

@@ -64,7 +64,18 @@ def test_the_clock_goes_on_over_all_sessions() -> None:
 
 def test_progress_shows_and_keeps_everything(tmp_path: Path) -> None:
     lines = ["+ fairseq-train data", TRAIN % 50, VALID % 80, "a warning"]
-    arguments = ["--name", "run", "--log", "train.log", "--metrics", "m.jsonl", "--max-epoch", "4"]
+    arguments = [
+        "--name",
+        "run",
+        "--session",
+        str(tmp_path / "session.log"),
+        "--log",
+        "train.log",
+        "--metrics",
+        "m.jsonl",
+        "--max-epoch",
+        "4",
+    ]
     result = subprocess.run(
         [sys.executable, "-m", "bleuprint.training.progress", *arguments],
         cwd=tmp_path,

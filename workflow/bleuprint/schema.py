@@ -203,10 +203,10 @@ class Training(Flags):
         return keys if self.checkpoint == "average" else {k: v for k, v in keys.items() if k != "average_last"}
 
     def flags(self) -> dict[str, Any]:
-        """fairseq's flags; the last epochs are kept where they are to be averaged."""
+        """fairseq's flags; the last epochs are kept where they are to be averaged, and two in case one is damaged."""
         if self.checkpoint == "average":
-            return super().flags() | {"keep_last_epochs": self.average_last}
-        return {"keep_last_epochs": 1} | super().flags()
+            return super().flags() | {"keep_last_epochs": max(2, self.average_last)}
+        return {"keep_last_epochs": 2} | super().flags()
 
 
 class Decoding(Flags):

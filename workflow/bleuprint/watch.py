@@ -61,12 +61,21 @@ def remember(plan: Plan) -> None:
     write_json(CURRENT, {"host": socket.gethostname(), "process": os.getpid(), "runs": runs})
 
 
-def alive(current: dict[str, Any]) -> bool:
+def current() -> dict[str, Any] | None:
+    """What the last call of Snakemake here wrote down; None if there was none."""
+    try:
+        known: dict[str, Any] = read_json(CURRENT)
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return known
+
+
+def alive(known: dict[str, Any]) -> bool:
     """Whether the call of Snakemake is still there; one on another machine counts as being so."""
-    if current["host"] != socket.gethostname():
+    if known["host"] != socket.gethostname():
         return True
     try:
-        return b"snakemake" in Path("/proc", str(current["process"]), "cmdline").read_bytes()
+        return b"snakemake" in Path("/proc", str(known["process"]), "cmdline").read_bytes()
     except OSError:
         return False
 
@@ -178,13 +187,11 @@ def watch(interval: float) -> None:
     states: list[State] = []
     with Live(console=console, auto_refresh=False, transient=False) as live:
         while True:
-            try:
-                current = read_json(CURRENT)
-            except (FileNotFoundError, json.JSONDecodeError):
+            if (known := current()) is None:
                 break
-            running = alive(current)
+            running = alive(known)
             since = CURRENT.stat().st_mtime
-            states = [state(run, running, since) for run in current["runs"]]
+            states = [state(run, running, since) for run in known["runs"]]
             if console.is_terminal:
                 live.update(table(states), refresh=True)
             else:

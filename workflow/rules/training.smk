@@ -1,6 +1,6 @@
 from bleuprint.device import lease, model_threads, uses_gpu
 from bleuprint.fairseq_flags import train, train_how
-from bleuprint.training import choice_flags, length_flags
+from bleuprint.training import choice_flags, kind_flags, length_flags
 
 
 rule training:
@@ -14,8 +14,9 @@ rule train:
     output:
         checkpoint="results/training/{training}/checkpoint.pt",
         metrics="results/training/{training}/metrics.jsonl",
+    # Snakemake empties it at each start; train.log, no file of Snakemake's, holds all sessions
     log:
-        "results/training/{training}/train.log",
+        "results/training/{training}/session.log",
     benchmark:
         "results/training/{training}/train.benchmark.tsv"
     conda:
@@ -32,14 +33,16 @@ rule train:
             PLAN.stage("training", w.training).experiment, PLAN.runtime, f"results/training/{w.training}"
         ),
         length=lambda w, threads: length_flags(PLAN.stage("training", w.training).experiment.training),
+        kind=lambda w, threads: kind_flags(PLAN.stage("training", w.training).experiment.training),
         choice=lambda w, threads: choice_flags(PLAN.stage("training", w.training).experiment.training),
         lease=lambda w, threads: lease(PLAN.runtime),
     shell:
         # The save-dir is no output: it survives a failed job, and the next one goes on from its checkpoints
         "folder=results/training/{wildcards.training};"
-        " (set -x; python -m bleuprint.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
+        " (set -x; python -m bleuprint.folder {params.identity:q} $folder;"
+        " python -m bleuprint.training.resume --save-dir $folder/checkpoints {params.kind}; export OMP_NUM_THREADS={threads};"
         " {params.lease} fairseq-train {input.data} {params.flags} --save-dir $folder/checkpoints {params.how}) 2>&1"
-        " | python -m bleuprint.training.progress --name {wildcards.training} --log {log} --metrics {output.metrics}"
+        " | python -m bleuprint.training.progress --name {wildcards.training} --session {log} --log $folder/train.log --metrics {output.metrics}"
         " {params.length};"
         " (set -x; python -m bleuprint.training.checkpoint --save-dir $folder/checkpoints {params.choice}"
-        " --output {output.checkpoint}) 2>&1 | tee -a {log} >&2"
+        " --output {output.checkpoint}) 2>&1 | tee -a {log} $folder/train.log >&2"

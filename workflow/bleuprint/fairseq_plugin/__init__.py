@@ -2,10 +2,12 @@
 
 torch >= 2.6 loads checkpoints with weights_only, which refuses any class that is not allow-listed. fairseq's
 checkpoints need the namespace of their flags, and with eval_bleu the counts of BLEU as numpy arrays of numbers;
-none of these can run code, so loading stays safe.
+none of these can run code, so loading stays safe. In fairseq-train it also sees to it that the training can be ended
+and gone on with at any moment.
 """
 
 import argparse
+import sys
 from typing import Any
 
 import numpy
@@ -23,3 +25,8 @@ torch.serialization.add_safe_globals(
         numpy.dtypes.Float64DType,
     ]
 )
+
+if "fairseq_cli.train" in sys.modules:
+    from .resumable import install
+
+    install()

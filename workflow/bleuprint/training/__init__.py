@@ -9,6 +9,11 @@ def length_flags(training: Training) -> str:
     return shell({"max_epoch": training.max_epoch, "max_update": training.max_update})
 
 
+def kind_flags(training: Training) -> str:
+    """Which kind of checkpoint the model is made of, for `bleuprint.training.resume`."""
+    return shell({"choose": training.checkpoint})
+
+
 def choice_flags(training: Training) -> str:
     """Which checkpoint becomes the model, for `bleuprint.training.checkpoint`."""
     return shell({"choose": training.checkpoint, "last": training.average_last})

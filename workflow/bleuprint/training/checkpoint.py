@@ -1,15 +1,15 @@
 """python -m bleuprint.training.checkpoint: pick the best or last checkpoint, or average the last epochs."""
 
 import argparse
-import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from bleuprint.files import DataError, replacing
+from bleuprint.files import DataError, link, replacing
 
 EPOCH = re.compile(r"checkpoint(\d+)\.pt")
+ANEW = "to train anew, move that folder away."
 
 
 def pick(save_dir: Path, choice: str, last: int) -> list[Path]:
@@ -20,7 +20,11 @@ def pick(save_dir: Path, choice: str, last: int) -> list[Path]:
     """
     if choice == "average":
         epochs = {int(match[1]): path for path in save_dir.iterdir() if (match := EPOCH.fullmatch(path.name))}
-        found = [epochs[epoch] for epoch in sorted(epochs)[-last:]]
+        kept = sorted(epochs)[-last:]
+        if kept and len(kept) <= kept[-1] - kept[0]:
+            missing = min(set(range(kept[0], kept[-1])) - set(kept))
+            raise DataError(f"{save_dir}: checkpoint{missing}.pt is missing among the last {last} epochs; {ANEW}")
+        found = [epochs[epoch] for epoch in kept]
     else:
         found = [path for path in [save_dir / f"checkpoint_{choice}.pt"] if path.exists()]
     if not found:
@@ -61,8 +65,7 @@ def main() -> None:
         sys.exit(f"bleuprint: {error}")
     print(f"{arguments.choose}: {', '.join(path.name for path in paths)}")
     if arguments.choose != "average":
-        arguments.output.unlink(missing_ok=True)
-        os.link(paths[0], arguments.output)  # fairseq replaces its files, it never writes into them
+        link(paths[0], arguments.output)  # checkpoints are replaced, never written into
         return
     import torch
 

@@ -127,23 +127,38 @@ class Display:
             self.bar.close()
 
 
+def ends_whole(log: Path) -> bool:
+    """Whether the log is empty or ends with a line feed; one that was killed may have been in the midst of a line."""
+    with open(log, "rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - 1))
+        return file.read() in (b"", b"\n")
+
+
 def main() -> None:
     """Entry point: fairseq-train's output comes in on standard input."""
     parser = argparse.ArgumentParser(prog="bleuprint.training.progress", description=__doc__)
     parser.add_argument("--name", required=True, help="what to call the training on the terminal")
-    parser.add_argument("--log", type=Path, required=True, help="the log, appended to, so that a resumed one is whole")
+    parser.add_argument("--session", type=Path, required=True, help="the log of this session alone")
+    parser.add_argument("--log", type=Path, required=True, help="the log of all sessions, appended to")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.jsonl, written at the end")
     parser.add_argument("--max-epoch", type=int)
     parser.add_argument("--max-update", type=int)
     arguments = parser.parse_args()
-    # Ctrl-C reaches the whole process group; what fairseq-train still says after it belongs in the log
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Signals may reach the whole process group; what fairseq-train still says after it belongs in the log
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
     display = Display(arguments.max_epoch, arguments.max_update, arguments.name)
-    with open(arguments.log, "a", encoding="utf-8") as log:
+    with open(arguments.log, "a", encoding="utf-8") as log, open(arguments.session, "w", encoding="utf-8") as session:
+        if not ends_whole(arguments.log):
+            log.write("\n")
         for line in lines:
-            log.write(line)
-            log.flush()
+            for file in (log, session):
+                file.write(line)
+                file.flush()
+            if line.startswith("bleuprint: "):  # a word to the user, who may not look into the log
+                tqdm.write(line, file=sys.stderr, end="")
             row = metrics_of(line)
             if row is not None and row["split"] != "train_epoch":
                 display.show(row)

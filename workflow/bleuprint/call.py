@@ -1,0 +1,112 @@
+"""One call of Snakemake in its folder: alone there, ended as a whole, and once killed no hindrance to the next."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+
+from bleuprint.device import refuse
+from bleuprint.plan import Plan
+from bleuprint.watch import alive, current, remember
+
+# Each job's shell holds it, shared, and so does all that it starts (Snakefile)
+LOCK = Path("results/.lock")
+PATIENCE = 60.0  # seconds for what a killed call left to end: a checkpoint may have to be written
+
+
+def forget_killed(workflow: Any) -> None:
+    """Remove the locks of Snakemake's that a killed call left behind, which would need `snakemake --unlock`.
+
+    Args:
+        workflow: Snakemake's, as the Snakefile knows it.
+    """
+    if workflow.is_main_process and (known := current()) is not None and not alive(known):
+        for lock in Path(".snakemake/locks").glob("*.lock"):
+            lock.unlink(missing_ok=True)
+
+
+def begin(workflow: Any, plan: Plan, threads: int) -> None:
+    """What has to hold before the first job: this call is alone in the folder, and every training may start here.
+
+    Args:
+        workflow: Snakemake's.
+        plan: what this call is asked for.
+        threads: CPU threads that a job may have.
+
+    Raises:
+        SystemExit: in one sentence; nothing has been touched.
+    """
+    claim()
+    keys = [job.wildcards.training for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
+    refuse([plan.stage("training", key).experiment for key in keys], min(threads, workflow.cores))
+    remember(plan)
+    signal.signal(signal.SIGTERM, _terminated)
+
+
+def claim() -> None:
+    """Be the only call at work here until this process ends; what a killed one left at work is ended first.
+
+    Raises:
+        SystemExit: another call is at work.
+    """
+    LOCK.parent.mkdir(exist_ok=True)
+    file = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    if not _locked(file):
+        known = current()
+        if known is None or alive(known):
+            who = f" (process {known['process']} on {known['host']})" if known else ""
+            sys.exit(
+                f"bleuprint: another snakemake is at work in this folder{who}; wait for it, or use another folder."
+            )
+        left = _holders()
+        print(f"bleuprint: ending {len(left)} processes that a killed snakemake left at work here.", file=sys.stderr)
+        end(left)
+        deadline = time.monotonic() + PATIENCE
+        while not _locked(file):
+            if time.monotonic() > deadline:
+                sys.exit("bleuprint: a killed snakemake left processes here that do not end; end them by hand.")
+            time.sleep(0.1)
+    fcntl.flock(file, fcntl.LOCK_SH)  # beside the jobs, and against another call
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holders() -> list[psutil.Process]:
+    """The user's processes that have the lock open."""
+    wanted, found = LOCK.stat(), []
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            opened = (file.stat() for file in Path("/proc", str(process.pid), "fd").iterdir())
+            if process.pid != os.getpid() and any(
+                (file.st_dev, file.st_ino) == (wanted.st_dev, wanted.st_ino) for file in opened
+            ):
+                found.append(process)
+    return found
+
+
+def end(processes: list[psutil.Process]) -> None:
+    """Ask commands to end; their shells end with them, in the order that keeps logs whole."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            if process.name() not in ("bash", "sh"):
+                process.terminate()
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """End the jobs as Ctrl-C on a terminal does; Snakemake alone would wait for each to finish its work."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    end(psutil.Process().children(recursive=True))
+    raise KeyboardInterrupt
