@@ -13,8 +13,8 @@ from bleuprint.explain import explain
 from bleuprint.files import DataError
 from bleuprint.pack import pack
 from bleuprint.plan import planned
-from bleuprint.provenance import verify
 from bleuprint.replay import replay
+from bleuprint.verify import verify
 from bleuprint.watch import watch
 
 

@@ -52,8 +52,8 @@ def pack(word: str, output: Path | None, checkpoint: bool) -> Path:
     """
     folder = find(word)
     known = read(folder)
-    files = {"README.txt": _readme(known, folder, checkpoint).encode()}
     paths = _paths(known, base(folder), checkpoint)
+    files = {"README.txt": _readme(known, folder, checkpoint).encode()}
     output = output or Path(f"{known['run']}.tar.gz")
     with (
         replacing(output, "wb") as file,

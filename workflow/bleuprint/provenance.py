@@ -1,16 +1,13 @@
-"""provenance.json: how a run came about, and whether its files are still those that were recorded."""
+"""provenance.json: how a run came about, with the hashes of all its files."""
 
 import csv
 import json
 from collections.abc import Iterable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bleuprint.differences import differing, flat
-from bleuprint.environment import facts
 from bleuprint.files import DataError, read_json, read_lines, sha256, short_hash
 
 FORMAT = 1
@@ -137,7 +134,12 @@ def read(folder: Path) -> Record:
         raise DataError(
             f"{path} is not there; it is written by Snakemake's call for that run with -R gather_run added."
         )
-    found: Record = read_json(path)
+    try:
+        found: Record = read_json(path)
+    except ValueError:
+        raise DataError(
+            f"{path} is damaged; Snakemake's call for that run with -R gather_run added writes it anew."
+        ) from None
     if found.get("format") != FORMAT:
         raise DataError(f"{path} was written by another version of bleuprint; use that version on it.")
     return found
@@ -149,7 +151,7 @@ def find(word: str) -> Path:
     Raises:
         DataError: no run or several are meant.
     """
-    if (Path(word) / "scores.json").exists():
+    if any((Path(word) / name).exists() for name in ("scores.json", NAME)):
         return Path(word)
     names = [folder.name for folder in run_folders()]
     meant = [name for name in names if name == word] or [name for name in names if word in name]
@@ -162,7 +164,7 @@ def find(word: str) -> Path:
 
 def run_folders() -> list[Path]:
     """The folders of all gathered runs here."""
-    return [path.parent for path in sorted(RUNS.glob("*/scores.json"))]
+    return sorted({path.parent for name in ("scores.json", NAME) for path in RUNS.glob(f"*/{name}")})
 
 
 def base(folder: Path) -> Path:
@@ -170,88 +172,10 @@ def base(folder: Path) -> Path:
     return folder.absolute().parents[2]
 
 
-def problems(folder: Path, known: Record) -> list[str]:
-    """What is no longer as recorded, one line each; empty if all holds."""
-    found = _changes(base(folder), f"{RUNS}/{known['run']}", known["files"])
-    for stage in known["stages"].values():
-        found += _changes(base(folder), stage["folder"], stage["files"])
-        slice_ = read_slice(base(folder) / stage["folder"])
-        if slice_ is not None and (today := short_hash(slice_)) != stage["folder"][-8:]:
-            found.append(f"changed  {stage['folder']}/config.yaml: its keys are those of a folder that ends in {today}")
-    return found
-
-
-def _changes(root: Path, folder: str, files: dict[str, dict[str, Any]]) -> list[str]:
-    if not (root / folder).is_dir():
-        return [f"missing  {folder}, with all its {len(files)} files"]
-    found = []
-    for name, known in files.items():
-        path = root / folder / name
-        if not path.is_file():
-            found.append(f"missing  {folder}/{name}")
-        elif (size := path.stat().st_size) != known["bytes"]:
-            found.append(f"changed  {folder}/{name}: {size:,} bytes, recorded were {known['bytes']:,}")
-        elif (digest := _sha256(path)) != known["sha256"]:
-            found.append(f"changed  {folder}/{name}: sha256 {digest[:12]}…, recorded was {known['sha256'][:12]}…")
-    return found
-
-
-@cache
-def _sha256(path: Path) -> str:
-    return sha256(path)  # once for all runs that share the file
-
-
-def drift(known: Record) -> list[str]:
-    """What of the recorded environments is not so today, one line each: no failure, but a reason for other results."""
-    today, stages = facts(), known["stages"]
-    found: dict[str, list[str]] = {}
-    for stage in stages:
-        recorded = flat(stages[stage]["environment"])
-        for key, (then, now) in differing([recorded, today]).items():
-            # Threads are a job's own; keys that an older version did not record say nothing
-            if key in recorded and key != "threads":
-                found.setdefault(f"{key.removeprefix('packages.')} {shown(now)}, recorded {shown(then)}", []).append(
-                    stage
-                )
-    return [
-        f"{line} ({', '.join(where) if len(where) < len(stages) else 'all stages'})" for line, where in found.items()
-    ]
-
-
 def shown(value: Any) -> str:
-    return "none" if value in (None, []) else str(value)
-
-
-def verify(words: list[str]) -> int:
-    """Say of runs whether their files are those recorded, and what differs in today's environment.
-
-    Args:
-        words: runs, as `find` takes them; empty: all that are here.
-
-    Returns:
-        The exit status: 0 if all holds.
-
-    Raises:
-        DataError: a word names no run, or there is none.
-    """
-    folders = [find(word) for word in words] or run_folders()
-    if not folders:
-        raise DataError(f"there are no runs in {RUNS} here; make some with: snakemake --cores all")
-    failed = False
-    for folder in folders:
-        try:
-            known = read(folder)
-        except DataError as error:
-            print(f"{folder.name}: cannot be verified: {error}")
-            failed = True
-            continue
-        wrong, notes = problems(folder, known), drift(known)
-        files = [file for one in (known, *known["stages"].values()) for file in one["files"].values()]
-        held = f"all {len(files)} files are as recorded ({sum(file['bytes'] for file in files):,} bytes)"
-        print(f"{known['run']}: " + (f"NOT as recorded, of {len(files)} files:" if wrong else held))
-        for line in wrong:
-            print(f"  {line}")
-        for line in notes:
-            print(f"  note: today's {line}")
-        failed = failed or bool(wrong)
-    return int(failed)
+    """A fact of an environment, for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "unknown" if value is None else str(value)

@@ -1,6 +1,5 @@
 """bleuprint replay: run again from a run's own record, in a fresh folder, and compare what comes out."""
 
-import importlib
 import json
 import os
 import shlex
@@ -10,21 +9,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tabulate import tabulate
-
 from bleuprint.config import ConfigError, experiments
-from bleuprint.differences import differing, flat
+from bleuprint.differences import differing
 from bleuprint.environment import ROOT
 from bleuprint.explain import dotted
-from bleuprint.files import DataError, read_json, write_json
+from bleuprint.files import DataError, read_json, sha256, write_json
 from bleuprint.plan import planned
-from bleuprint.provenance import NAME, RUNS, Record, base, find, read, shown
+from bleuprint.provenance import NAME, RUNS, Record, base, find, read
+from bleuprint.same import compared
 from bleuprint.schema import Files, Iwslt14, Local
 
 BEGUN = "replay.json"  # in the replay's folder: which run it is of
-PROMISE = "Equal bits are promised on the same kind of processor with the same versions and thread count, without a GPU"
-# Facts of an environment on which bits hang; the others, a commit say, may differ without harm
-BITS = ("processor", "threads", "packages.torch", "packages.numpy", "packages.ve-fairseq", "python")
 
 
 def replay(word: str, folder: Path | None, cores: int | None) -> int:
@@ -43,6 +38,9 @@ def replay(word: str, folder: Path | None, cores: int | None) -> int:
     """
     run = find(word)
     known = read(run)
+    scores = run / "scores.json"
+    if not scores.is_file() or sha256(scores) != known["files"]["scores.json"]["sha256"]:
+        raise DataError(f"{scores} is not what was recorded, so there is nothing to compare with.")
     folder = folder or Path("replays", known["run"])
     words = again(known, base(run))
     check(known, words)
@@ -105,15 +103,15 @@ def check(known: Record, words: list[str]) -> None:
     """
     plan = planned({"overrides": words})
     (run,) = plan.runs
-    changed: dict[str, list[Any]] = {}
+    changed = {} if run.name == known["run"] else {"run": [known["run"], run.name]}
     for stage, one in known["stages"].items():
         today = plan.stage(stage, run.keys[stage]).slice
         if today != one["slice"]:
-            keys = differing([one["slice"], today])
-            changed |= {dotted(stage, key): values for key, values in keys.items() if key != "parent"}
+            unlike = differing([one["slice"], today])
+            changed |= {dotted(stage, key): values for key, values in unlike.items() if key != "parent"}
     if changed:
-        shown = ", ".join(f"{key}={today} (recorded {then})" for key, (then, today) in changed.items())
-        raise DataError(f"{known['run']} would be another run today: {shown}{_commit(known)}.")
+        keys = ", ".join(f"{key}={today} (recorded {then})" for key, (then, today) in changed.items())
+        raise DataError(f"{known['run']} would be another run today: {keys}{_commit(known)}.")
 
 
 def _commit(known: Record) -> str:
@@ -152,98 +150,3 @@ def snakemake(folder: Path, words: list[str], cores: int) -> bool:
                 return process.wait() == 0
             except KeyboardInterrupt:
                 continue  # Snakemake got it, too, and ends when its jobs have
-
-
-def compared(known: Record, root: Path, folder: Path) -> tuple[list[str], bool]:
-    """What came out beside what was recorded.
-
-    Args:
-        known: the run's record.
-        root: the folder of its results/.
-        folder: the replay's.
-
-    Returns:
-        Lines to print, and whether all scores are equal.
-    """
-    name = known["run"]
-    new = read(folder / RUNS / name)
-    scores = [read_json(where / RUNS / name / "scores.json")["metrics"] for where in (root, folder)]
-    rows = [
-        [metric, *(f"{one[metric]['score']:.4f}" for one in scores), _same(*(one[metric]["score"] for one in scores))]
-        for metric in scores[0]
-    ]
-    text = next((line for line in (_first_changed(known, new, stage) for stage in ("corpus", "text")) if line), None)
-    hypotheses = _equal_files(known, new, "decoding", "hypotheses.txt")
-    model = _models(known, new, root, folder)
-    lines = [
-        tabulate(rows, headers=["metric", "recorded", "replayed", "same?"], disable_numparse=True),
-        "",
-        "text: the same bytes" if text is None else f"text: differs, first in {text}",
-        f"model: {model}",
-        f"hypotheses: {'the same bytes' if hypotheses else 'differ'}",
-        "",
-        _promise(known, new),
-    ]
-    return lines, all(row[3] == "same" for row in rows)
-
-
-def _same(one: float, other: float) -> str:
-    return "same" if one == other else "DIFFERENT"
-
-
-def _equal_files(known: Record, new: Record, stage: str, name: str) -> bool:
-    files = [record["stages"][stage]["files"].get(name) for record in (known, new)]
-    return files[0] is not None and files[0] == files[1]
-
-
-def _first_changed(known: Record, new: Record, stage: str) -> str | None:
-    """The first file of a stage that is not the same; downloads may have come another way."""
-    files = known["stages"][stage]["files"]
-    changed = [
-        name
-        for name in files
-        if not name.startswith("downloads/") and files[name] != new["stages"][stage]["files"].get(name)
-    ]
-    return f"{known['stages'][stage]['folder']}/{changed[0]}" if changed else None
-
-
-def _models(known: Record, new: Record, root: Path, folder: Path) -> str:
-    """Whether the two checkpoints hold the same parameters; their files differ anyhow, in times and paths."""
-    if _equal_files(known, new, "training", "checkpoint.pt"):
-        return "the same bytes"
-    paths = [where / known["stages"]["training"]["folder"] / "checkpoint.pt" for where in (root, folder)]
-    if not paths[0].exists():
-        return "not compared, the recorded one is not there any more"
-    one, other = map(_parameters, paths)
-    import torch
-
-    changed = [
-        name for name in one | other if name not in one or name not in other or not torch.equal(one[name], other[name])
-    ]
-    return f"{len(changed)} of {len(one)} tensors differ" if changed else f"all {len(one)} tensors equal, bit for bit"
-
-
-def _parameters(path: Path) -> dict[str, Any]:
-    import torch
-
-    importlib.import_module("bleuprint.fairseq_plugin")  # allow-lists what fairseq's checkpoints need
-    found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)["model"]
-    return found
-
-
-def _promise(known: Record, new: Record) -> str:
-    """What could be expected, by what differs between the two trainings."""
-    stages = [record["stages"]["training"] for record in (known, new)]
-    facts = [flat(stage["environment"]) for stage in stages]
-    unlike = [
-        f"{key.removeprefix('packages.')} {shown(one[0])} → {shown(one[1])}"
-        for key, one in differing(facts).items()
-        if key in BITS
-    ]
-    if not all(" --cpu" in command for stage in stages for command in _trainings(stage)):
-        unlike.append("a GPU")
-    return f"{PROMISE}. Here not: {', '.join(unlike)}." if unlike else f"{PROMISE}: that was the case here."
-
-
-def _trainings(stage: dict[str, Any]) -> list[str]:
-    return [command for job in stage["jobs"] for command in job["commands"] if "fairseq-train " in command]
