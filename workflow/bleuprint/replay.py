@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 from bleuprint.config import ConfigError, experiments
 from bleuprint.differences import differing
-from bleuprint.environment import ROOT
+from bleuprint.environment import ROOT, facts
 from bleuprint.explain import dotted
 from bleuprint.files import DataError, read_json, sha256, write_json
 from bleuprint.plan import planned
 from bleuprint.provenance import NAME, RUNS, Record, base, find, read
 from bleuprint.same import compared
 from bleuprint.schema import Files, Iwslt14, Local
+from bleuprint.verify import drift
 
 BEGUN = "replay.json"  # in the replay's folder: which run it is of
 
@@ -50,7 +51,7 @@ def replay(word: str, folder: Path | None, cores: int | None) -> int:
     if not snakemake(folder, words, cores):
         raise DataError(f"the replay in {folder} did not come to its end; the same command goes on with it.")
     lines, same = compared(known, base(run), folder)
-    print("\n".join(lines))
+    print("\n".join([*lines, *(f"note: today's {line}" for line in drift(known, facts()))]))
     return 0 if same else 1
 
 
