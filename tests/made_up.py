@@ -81,7 +81,7 @@ def make_run(
         "config": config | {"scoring": {"resamples": resamples}},
         "stages": folders,
     }
-    gather(description | changes)
+    gather(description | changes, {"words": [], "groups": {}})
     found: dict[str, Any] = json.loads(Path("results/runs", name, "scores.json").read_text())
     return {key: value for key, value in found.items() if key != "format"}
 

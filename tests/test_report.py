@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from made_up import METRICS, REFERENCES, curve, make_run, noisy
 
-from bleuprint.files import DataError
+from bleuprint.files import DataError, write_json
 from bleuprint.report.__main__ import write
 from bleuprint.report.facts import costs, device, target_tokens
 from bleuprint.report.gather import commands, read_run
@@ -87,6 +87,24 @@ def test_the_terminal_sees_the_groups_and_the_conclusion() -> None:
     assert "against the baseline" in text and "no difference shown, 2 seed pairs" in text
     single = (report(runs[0]) / "scores.txt").read_text()
     assert "against" not in single
+
+
+def test_the_page_says_how_to_get_the_same() -> None:
+    run = make_run()
+    write_json(
+        Path(run["stages"]["training"], "environment.json"),
+        {
+            "threads": 3,
+            "gpus": ["NVIDIA H200", "T4"],
+            "commit": "c" * 40,
+            "dirty": True,
+            "packages": {"torch": "2.13.0"},
+        },
+    )
+    page = (report(run) / "index.html").read_text()
+    shown = {"threads": "3", "gpus": "NVIDIA H200, T4", "commit": "c" * 40, "dirty": "yes", "torch": "2.13.0"}
+    assert all(f"<dt>{key}</dt><dd>{value}</dd>" in page for key, value in shown.items())
+    assert f"# {run['stages']['decoding']}/translate.log: 12.5 s, 300 MiB\ndecoding-command --seed 1" in page
 
 
 def test_a_run_of_another_version_is_refused() -> None:

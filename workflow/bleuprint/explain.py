@@ -87,7 +87,7 @@ def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
     if not keys:
         return f"the same keys as {near}, under another name"
     parent = keys.pop("parent", None)
-    words = [f"{_dotted(stage, key)}={_value(here)} (there {_value(there)})" for key, (here, there) in keys.items()]
+    words = [f"{dotted(stage, key)}={_value(here)} (there {_value(there)})" for key, (here, there) in keys.items()]
     shown = ", ".join(words[:KEYS]) + (f" and {len(words) - KEYS} more keys" if len(words) > KEYS else "")
     if parent is not None:
         above = f"made from another {STAGES[STAGES.index(stage) - 1]}"
@@ -95,7 +95,7 @@ def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
     return f"unlike {near}: {shown}"
 
 
-def _dotted(stage: str, key: str) -> str:
+def dotted(stage: str, key: str) -> str:
     """A slice's key as it is written in overrides."""
     return key if stage == "training" or key in ("source", "target", "format") else f"{stage}.{key}"
 

@@ -68,6 +68,11 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def short_hash(value: Any) -> str:
+    """The first eight hexadecimal digits of the SHA-256 of `value`'s canonical JSON: what names a stage's folder."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:8]
+
+
 def sha256(path: Path) -> str:
     """The file's SHA-256 in hexadecimal."""
     with open(path, "rb") as file:

@@ -1,6 +1,5 @@
 """Identity: which stage folders an experiment needs, each named by a hash of what can change its output."""
 
-import hashlib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 from bleuprint.config import Choice, ConfigError, experiments
 from bleuprint.corpus.lines import local_file
 from bleuprint.fairseq_flags import check
-from bleuprint.files import DataError, canonical, sha256
+from bleuprint.files import DataError, canonical, sha256, short_hash
 from bleuprint.recipe import changed
 from bleuprint.schema import Experiment, Local, Runtime
 
@@ -87,6 +86,11 @@ class Run:
                 "stages": {stage: self.folder(stage) for stage in self.keys},
             }
         )
+
+    @property
+    def asked(self) -> str:
+        """Canonical JSON of the words that ask for this run alone, `how` included, and of each group's file."""
+        return canonical({"words": self.choice.overrides, "groups": self.choice.groups})
 
 
 @dataclass(frozen=True)
@@ -170,18 +174,14 @@ def plan(choices: Iterable[Choice]) -> Plan:
         for name, label, values in _slices(choice):
             # Of the stage before only the hash: labels are for people
             cut = ({"format": FORMAT} if parent is None else {"parent": parent[-8:]}) | values
-            key = f"{label}-{_hash(cut)}"
+            key = f"{label}-{short_hash(cut)}"
             stages[name].setdefault(key, Stage(key, cut, parent, choice))
             keys[name] = parent = key
             seedless.append({key: value for key, value in values.items() if (name, key) != ("training", "seed")})
         groups, seed = choice.groups, choice.experiment.seed
         name = f"{groups['recipe']}-{groups['model']}-seed{seed}-{keys['scoring'][-8:]}"
-        runs.setdefault(name, Run(name, choice, keys, _hash([groups["recipe"], groups["model"], seedless])))
+        runs.setdefault(name, Run(name, choice, keys, short_hash([groups["recipe"], groups["model"], seedless])))
     return Plan(list(runs.values()), stages)
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(canonical(value).encode()).hexdigest()[:8]
 
 
 def _slices(choice: Choice) -> list[tuple[str, str, dict[str, Any]]]:

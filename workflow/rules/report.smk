@@ -27,8 +27,10 @@ rule gather_run:
         mem_mb=1000,
     params:
         description=lambda w: PLAN.run(w.run).description,
+        # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
+        asked=lambda w, threads: PLAN.run(w.run).asked,
     shell:
-        "python -m bleuprint.report run {params.description:q} > {log} 2>&1"
+        "python -m bleuprint.report run {params.description:q} --asked {params.asked:q} > {log} 2>&1"
 
 
 rule write_report:

@@ -39,6 +39,7 @@ def main() -> None:
     steps = parser.add_subparsers(dest="step", required=True)
     run = steps.add_parser("run", help="gather one run")
     run.add_argument("description", type=json.loads, help="JSON of the run's names, resolved config and stage folders")
+    run.add_argument("--asked", type=json.loads, required=True, help="JSON of the words that ask for this run alone")
     table = steps.add_parser("table", help="write the report")
     table.add_argument("scores", nargs="+", type=Path, help="the runs' scores.json")
     table.add_argument("--folder", type=Path, required=True)
@@ -49,7 +50,7 @@ def main() -> None:
         if arguments.step == "table":
             write(arguments.folder, arguments.scores, arguments.baseline, arguments.workers)
         else:
-            gather(arguments.description)
+            gather(arguments.description, arguments.asked)
     except DataError as error:
         sys.exit(f"bleuprint: {error}")
     except FileNotFoundError as error:

@@ -1,12 +1,12 @@
 """What a run cost and how it went, read from the files that its stages left."""
 
-import csv
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 from bleuprint.files import read_json
+from bleuprint.provenance import benchmark, training_seconds
 from bleuprint.report.groups import Run
 
 PARAMETERS = re.compile(r"num\. shared model params: ([\d,]+)")
@@ -33,20 +33,10 @@ def target_tokens(rows: list[dict[str, Any]]) -> float | None:
 
 def benchmarks(folder: Path) -> tuple[float | None, float | None]:
     """Seconds of a stage's jobs together, and their peak memory in MiB (PSS of all processes, as sampled)."""
-    rows = []
-    for path in sorted(folder.glob("*.benchmark.tsv")):
-        with open(path, encoding="utf-8") as file:
-            rows += list(csv.DictReader(file, delimiter="\t"))
-    seconds = [value for row in rows if (value := _number(row["s"])) is not None]
-    memory = [value for row in rows if (value := _number(row["max_pss"])) is not None]
+    found = [benchmark(path) for path in sorted(folder.glob("*.benchmark.tsv"))]
+    seconds = [one for one, _ in found if one is not None]
+    memory = [one for _, one in found if one is not None]
     return (sum(seconds) if seconds else None), (max(memory) if memory else None)
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:  # Snakemake writes NA or - of a job too short to be sampled
-        return None
 
 
 def costs(run: Run) -> dict[str, Any]:
@@ -56,8 +46,7 @@ def costs(run: Run) -> dict[str, Any]:
     parameters = PARAMETERS.findall(log)
     stages = {stage: benchmarks(Path(folder)) for stage, folder in run["stages"].items()}
     seconds = {stage: found[0] for stage, found in stages.items()}
-    # Snakemake's clock knows the last session only, and runs while a job waits for a GPU; metrics.jsonl's is fairseq's
-    trained = max((row.get("wall_seconds", 0.0) for row in rows), default=0.0)
+    trained = training_seconds(rows)
     seconds["training"] = trained or seconds["training"]
     tokens = target_tokens(rows)
     return {

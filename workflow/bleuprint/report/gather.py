@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from bleuprint.files import DataError, read_json, read_lines, replacing, write_json, write_lines
+from bleuprint.files import DataError, read_json, replacing, write_json, write_lines
+from bleuprint.provenance import LOGS, NAME, job, record
 
 FORMAT = 2  # of a run's scores.json
 LINKS = [
@@ -16,24 +17,15 @@ LINKS = [
     ("decoding", "hypotheses.tok"),
     ("decoding", "hypotheses.txt"),
 ]
-LOGS = [
-    ("corpus", "corpus.log"),
-    ("text", "tokenise.log"),
-    ("text", "learn_bpe.log"),
-    ("text", "apply_bpe.log"),
-    ("text", "binarise.log"),
-    ("training", "train.log"),
-    ("decoding", "translate.log"),
-    ("scoring", "score.log"),
-]
 
 
-def gather(description: dict[str, Any]) -> None:
-    """Fill `results/runs/<run>/`: resolved config, commands as run, links to the stages' files, scores.
+def gather(description: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Fill `results/runs/<run>/`: resolved config, commands as run, links to the stages' files, scores, provenance.
 
     Args:
         description: `run`, `group`, `recipe`, `corpus`, `model`, `seed`, `source`, `target`, `overrides`, `expected`,
             `config` (all resolved) and `stages` (stage → folder).
+        asked: `words` and `groups`, as `provenance.record` takes them.
     """
     config, stages = description.pop("config"), {name: Path(path) for name, path in description["stages"].items()}
     folder = Path("results/runs", description["run"])
@@ -42,17 +34,21 @@ def gather(description: dict[str, Any]) -> None:
     for stage, name in LINKS:
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(os.path.relpath(stages[stage] / name, folder))
-    write_lines(folder / "commands.sh", commands([stages[stage] / log for stage, log in LOGS]))
+    write_lines(
+        folder / "commands.sh", commands([stages[stage] / f"{log}.log" for stage in LOGS for log in LOGS[stage]])
+    )
     scores = read_json(stages["scoring"] / "scores.json")
     write_json(folder / "scores.json", {"format": FORMAT} | description | scores)
+    write_json(folder / NAME, record(description["run"], stages, asked))
 
 
 def commands(logs: list[Path]) -> list[str]:
-    """The commands that the stages' logs begin with, as the shell traced them, each with its log's name."""
+    """The commands in the stages' logs, under each log's name, seconds and peak memory (PSS)."""
     lines = ["#!/usr/bin/env bash", "# The commands of this run as they ran, to be typed in the folder of results/."]
-    for log in logs:
-        lines += ["", f"# {log}"]
-        lines += [line.removeprefix("+ ") for line in read_lines(log) if line.startswith("+ ")]
+    for one in map(job, logs):
+        seconds = [] if one["seconds"] is None else [f"{one['seconds']:,.1f} s"]
+        memory = [] if one["memory"] is None else [f"{one['memory']:,.0f} MiB"]
+        lines += ["", f"# {one['log']}: {', '.join(seconds + memory) or 'not measured'}", *one["commands"]]
     return lines
 
 

@@ -10,8 +10,9 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from bleuprint.differences import differing
+from bleuprint.differences import differing, flat
 from bleuprint.files import read_lines, replacing
+from bleuprint.provenance import shown
 from bleuprint.report import figures, translations
 from bleuprint.report.comparison import Comparison
 from bleuprint.report.facts import costs, environment, fingerprint
@@ -120,6 +121,6 @@ def _origin(run: Run) -> dict[str, Any]:
     return {
         "commands": "\n".join(read_lines(folder / "commands.sh")),
         "config": (folder / "config.yaml").read_text(encoding="utf-8"),
-        "environment": environment(run),
+        "environment": {key.removeprefix("packages."): shown(value) for key, value in flat(environment(run)).items()},
         "fingerprint": fingerprint(run),
     }

@@ -1,0 +1,181 @@
+"""provenance.json: how a run came about, with the hashes of all its files."""
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bleuprint.files import DataError, read_json, read_lines, sha256, short_hash
+
+FORMAT = 1
+NAME = "provenance.json"
+RUNS = Path("results/runs")
+# The logs of a stage's jobs, in their order; beside X.log lies X.benchmark.tsv
+LOGS = {
+    "corpus": ("corpus",),
+    "text": ("tokenise", "learn_bpe", "apply_bpe", "binarise"),
+    "training": ("train",),
+    "decoding": ("translate",),
+    "scoring": ("score",),
+}
+# What is hashed: what a stage takes from outside, what it makes, and its keys
+FILES = {
+    "corpus": ("config.yaml", "downloads/*", "raw/*"),
+    "text": ("config.yaml", "tokenized/*", "codes", "bpe/*", "bin/*", "fingerprint.json"),
+    "training": ("config.yaml", "checkpoint.pt", "metrics.jsonl"),
+    "decoding": ("config.yaml", "generate-test.txt", "hypotheses.tok", "hypotheses.txt"),
+    "scoring": ("config.yaml", "scores.json", "sentences.json"),
+}
+RUN_FILES = ("config.yaml", "commands.sh", "scores.json")
+
+Record = dict[str, Any]  # a run's provenance.json
+
+
+def record(run: str, stages: dict[str, Path], asked: dict[str, Any]) -> Record:
+    """What provenance.json says of a run.
+
+    Args:
+        run: its name; its folder holds all but provenance.json.
+        stages: stage → folder.
+        asked: `words`, the overrides that ask for this run, and `groups`, the file of each config group.
+
+    Returns:
+        `format`, `run`, `asked`, `files` (of the run's folder: name → `sha256` and `bytes`) and `stages`, each with its
+        `folder`, `slice` and that slice's `hash`, `environment`, `jobs` and `files`.
+    """
+    return {
+        "format": FORMAT,
+        "run": run,
+        "asked": asked,
+        "files": hashes(RUNS / run, RUN_FILES),
+        "stages": {stage: _stage(stage, stages[stage]) for stage in LOGS},
+    }
+
+
+def _stage(stage: str, folder: Path) -> dict[str, Any]:
+    slice_, environment = read_slice(folder), folder / "environment.json"
+    return {
+        "folder": str(folder),
+        "slice": slice_,
+        "hash": short_hash(slice_),
+        "environment": read_json(environment) if environment.exists() else {},
+        "jobs": [job(folder / f"{log}.log") for log in LOGS[stage]],
+        "files": hashes(folder, FILES[stage]),
+    }
+
+
+def hashes(folder: Path, patterns: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """SHA-256 and bytes of a folder's files by name, those of Snakemake, logs and unfinished downloads left out."""
+    paths = [path for pattern in patterns for path in sorted(folder.glob(pattern)) if path.is_file()]
+    return {
+        path.relative_to(folder).as_posix(): {"sha256": sha256(path), "bytes": path.stat().st_size}
+        for path in paths
+        if not path.name.startswith(".") and path.suffix not in (".log", ".part")
+    }
+
+
+def job(log: Path) -> dict[str, Any]:
+    """One job: its `log`, its `commands` as the shell traced them, `seconds` and peak `memory` in MiB, or None."""
+    seconds, memory = benchmark(log.with_suffix(".benchmark.tsv"))
+    metrics = log.with_name("metrics.jsonl")
+    if log.stem == "train" and metrics.exists():
+        seconds = training_seconds([json.loads(line) for line in read_lines(metrics)]) or seconds
+    return {"log": str(log), "commands": traced(log), "seconds": seconds, "memory": memory}
+
+
+def traced(log: Path) -> list[str]:
+    """The commands in a log, as the shell traced them."""
+    return [line.removeprefix("+ ") for line in read_lines(log) if line.startswith("+ ")]
+
+
+def training_seconds(rows: Sequence[dict[str, Any]]) -> float:
+    """fairseq's clock over all sessions, from the rows of metrics.jsonl; 0 if it shows none.
+
+    Snakemake's clock knows the last session only, and runs while a job waits for a GPU.
+    """
+    return max((row.get("wall_seconds", 0.0) for row in rows), default=0.0)
+
+
+def benchmark(path: Path) -> tuple[float | None, float | None]:
+    """Seconds of a job, and the peak memory of all its processes in MiB (PSS, as sampled); None where unknown."""
+    if not path.exists():
+        return None, None
+    with open(path, encoding="utf-8") as file:
+        row = next(csv.DictReader(file, delimiter="\t"), {})
+    return _number(row.get("s")), _number(row.get("max_pss"))
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text or "")
+    except ValueError:  # Snakemake writes NA or - of a job too short to be sampled
+        return None
+
+
+def read_slice(folder: Path) -> Any:
+    """The keys that a stage's folder was made for; None if they cannot be read."""
+    try:
+        return yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return None
+
+
+def read(folder: Path) -> Record:
+    """A run's record.
+
+    Raises:
+        DataError: there is none, or another version wrote it.
+    """
+    path = folder / NAME
+    if not path.exists():
+        raise DataError(
+            f"{path} is not there; it is written by Snakemake's call for that run with -R gather_run added."
+        )
+    try:
+        found: Record = read_json(path)
+    except ValueError:
+        raise DataError(
+            f"{path} is damaged; Snakemake's call for that run with -R gather_run added writes it anew."
+        ) from None
+    if found.get("format") != FORMAT:
+        raise DataError(f"{path} was written by another version of bleuprint; use that version on it.")
+    return found
+
+
+def find(word: str) -> Path:
+    """The folder of a run that is named by its folder, its name, or a part of its name that no other run has.
+
+    Raises:
+        DataError: no run or several are meant.
+    """
+    if any((Path(word) / name).exists() for name in ("scores.json", NAME)):
+        return Path(word)
+    names = [folder.name for folder in run_folders()]
+    meant = [name for name in names if name == word] or [name for name in names if word in name]
+    if len(meant) != 1:
+        problem = "names no run" if not meant else f"names {len(meant)} runs"
+        there = f"{RUNS} has: {', '.join(meant or names)}" if names else f"there is no {RUNS} here"
+        raise DataError(f"{word} {problem}; {there}.")
+    return RUNS / meant[0]
+
+
+def run_folders() -> list[Path]:
+    """The folders of all gathered runs here."""
+    return sorted({path.parent for name in ("scores.json", NAME) for path in RUNS.glob(f"*/{name}")})
+
+
+def base(folder: Path) -> Path:
+    """The folder that holds the results/ of a run's folder."""
+    return folder.absolute().parents[2]
+
+
+def shown(value: Any) -> str:
+    """A fact of an environment, for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "unknown" if value is None else str(value)
