@@ -154,7 +154,14 @@ def difference(one: Path, other: Path) -> str | None:
         for name, tensor in models[0].items():
             if not torch.equal(tensor, models[1][name]):
                 return f"tensor {name}"
+        if _losses(path) != _losses(other / path.relative_to(one)):
+            return "the losses in metrics.jsonl"
     return None
+
+
+def _losses(checkpoint: Path) -> list[tuple[int, float]]:
+    rows = map(json.loads, (checkpoint.parent / "metrics.jsonl").read_text().splitlines())
+    return [(row["updates"], row["loss"]) for row in rows if row["split"] == "valid"]
 
 
 def drill(folder: Path, config: list[str], kills: list[Kill], seed: int) -> list[tuple[str, bool, float]]:

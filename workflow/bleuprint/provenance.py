@@ -87,8 +87,8 @@ def job(log: Path) -> dict[str, Any]:
 
 
 def traced(log: Path) -> list[str]:
-    """The commands in a log, as the shell traced them."""
-    return [line.removeprefix("+ ") for line in read_lines(log) if line.startswith("+ ")]
+    """The commands in a log, as the shell traced them; what a training's sessions repeat stands once."""
+    return list(dict.fromkeys(line.removeprefix("+ ") for line in read_lines(log) if line.startswith("+ ")))
 
 
 def training_seconds(rows: Sequence[dict[str, Any]]) -> float:
