@@ -5,9 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import run_snakemake, sample_overrides
 
+from bleuprint.config import experiments
 from bleuprint.files import DataError, read_lines, write_lines
-from bleuprint.text.fingerprint import differences, fingerprint
+from bleuprint.text.fingerprint import differences, expected, fingerprint
 from bleuprint.text.moses import detokenize, tokenize
 from bleuprint.text.tokenise import is_clean, prepare
 
@@ -125,14 +127,40 @@ def test_every_output_on_the_sample_archive_is_the_scripts_own(data: Path, sampl
     assert found == expected
 
 
-def test_the_fingerprint_warns_where_the_data_is_not_the_published(data: Path, sample_text: Path) -> None:
+def test_the_fingerprint_counts_as_the_scripts_do(data: Path, sample_text: Path) -> None:
+    golden = json.loads((data / "iwslt14_sample" / "golden.json").read_text())
     (folder,) = (sample_text / "results" / "text").iterdir()
-    full = json.loads((data / "iwslt14_full" / "expected.json").read_text())
     found = fingerprint(folder)
-    assert found["sha256"]["test.de"] == full["tokenized"]["test.de"]["sha256"]
+    assert found == json.loads((folder / "fingerprint.json").read_text())
     assert found["lines"] == {"train": 54124, "valid": 2460, "test": 6750}
     assert found["dictionary"] == {"de": 8384, "en": 6432}
-    log = (folder / "binarise.log").read_text()
-    assert "[de] Dictionary: 8384 types" in log
-    assert "WARNING: this is not the text" in log
-    assert "lines train" in log and "160239" in log and "54124" in log
+    assert "[de] Dictionary: 8384 types" in (folder / "binarise.log").read_text()
+    assert found["tokens"] == {name: golden["tokenized"][name]["tokens"] for name in found["tokens"]}
+    full = json.loads((data / "iwslt14_full" / "expected.json").read_text())
+    assert found["sha256"]["test.de"] == full["tokenized"]["test.de"]["sha256"]
+
+
+def test_the_config_expects_what_is_known_of_the_full_archive(data: Path) -> None:
+    full = json.loads((data / "iwslt14_full" / "expected.json").read_text())
+    wanted = {kind: {name: facts[kind] for name, facts in full["tokenized"].items()} for kind in ("tokens", "sha256")}
+    wanted |= {"lines": full["lines"], "dictionary": full["dict_types"]}
+    wanted["sha256"] |= {"codes": full["bpe_codes_10k"]["sha256"]}
+    (choice,) = experiments({})
+    assert json.loads(expected(choice)) == wanted
+
+
+def test_nothing_is_trained_on_text_that_is_not_as_expected(data: Path, sample_text: Path) -> None:
+    """The sample archive is no full one: an error with a table, or a warning if the user says so."""
+    overrides = sample_overrides(data).replace("corpus.expected=null", "runtime.device=cpu")
+    stopped = run_snakemake(sample_text, "training", "--config", overrides)
+    assert stopped.returncode != 0
+    last = stopped.stderr[stopped.stderr.rindex("bleuprint: this is not the text that the corpus' config expects:") :]
+    assert [line.split() for line in last.splitlines() if "lines train" in line] == [
+        ["lines", "train", "160239", "54124"]
+    ]
+    assert "tokens valid.de" in last and "dictionary en" in last and "sha256 codes" in last
+    assert "corpus.expected=null" in last and "runtime.fingerprint=warning" in last
+    assert not (sample_text / "results/training").exists()
+    warned = run_snakemake(sample_text, "text", "--config", f"{overrides} runtime.fingerprint=warning")
+    assert warned.returncode == 0, warned.stderr
+    assert "bleuprint: WARNING: this is not the text" in warned.stdout and "160239" in warned.stdout

@@ -1,6 +1,7 @@
 """Files: written whole or not at all, hashed, and read as strict UTF-8 lines."""
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -8,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+SCARCE = 1 << 20  # bytes free on a disk that counts as full
 
 
 class DataError(Exception):
@@ -105,7 +108,19 @@ def read_lines(path: Path) -> list[str]:
     return decode_lines(path.read_bytes(), path)
 
 
-def last_words(logs: list[str]) -> str:
-    """The sentences that bleuprint's commands ended with, out of the many lines of Snakemake's logs."""
+def last_words(logs: list[str], folder: Path = Path()) -> str:
+    """What bleuprint's commands said to the user, out of Snakemake's many lines; and whether the disk is full.
+
+    Args:
+        logs: Snakemake's logs, which hold those of failed jobs.
+        folder: where the pipeline runs.
+    """
+    said: dict[str, None] = {}  # a set that keeps its order
     lines = [line for log in logs for line in read_lines(Path(log))]
-    return "\n".join(dict.fromkeys(line for line in lines if line.startswith("bleuprint: ")))
+    for number, line in enumerate(lines):
+        if line.startswith("bleuprint: "):
+            more = itertools.takewhile(lambda line: line.startswith("  "), lines[number + 1 :])
+            said["\n".join([line, *more])] = None
+    if any("No space left on device" in line for line in lines) or shutil.disk_usage(folder).free < SCARCE:
+        said[f"bleuprint: {full(folder.absolute())}"] = None
+    return "\n".join(said)

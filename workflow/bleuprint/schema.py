@@ -51,9 +51,10 @@ class Flags(Section):
 
 
 class Expected(Section):
-    """Facts of what the text stage should make: lines per part, dictionary sizes, SHA-256 of files."""
+    """Facts of what the text stage should make: lines per part, tokens per file, dictionary sizes, SHA-256 of files."""
 
     lines: dict[str, int] = {}
+    tokens: dict[str, int] = {}
     dictionary: dict[str, int] = {}
     sha256: dict[str, Sha256] = {}
 
@@ -256,6 +257,7 @@ class Runtime(Section):
     device: Literal["auto", "cpu", "cuda"]
     threads: PositiveInt | None
     mirror: str | None
+    fingerprint: Literal["error", "warning"]
     log_interval: PositiveInt
     tensorboard: bool
     jobs_per_gpu: Annotated[int, Field(ge=1, le=16)]
