@@ -19,6 +19,7 @@ LINKS = [
 LOGS = [
     ("corpus", "corpus.log"),
     ("text", "tokenise.log"),
+    ("text", "check_text.log"),
     ("text", "learn_bpe.log"),
     ("text", "apply_bpe.log"),
     ("text", "binarise.log"),
