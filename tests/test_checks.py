@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, sample_overrides
+from conftest import ROOT, Snakemake, sample_overrides
 
 from bleuprint.config import experiments
 from bleuprint.corpus.checks import check, leak, normal, warnings, without
@@ -250,6 +250,24 @@ def test_decontaminate_that_leaves_nothing_is_said(clean: dict[str, Pairs], tmp_
     folder = raw(tmp_path / "raw", {"train": clean["test"], "valid": clean["valid"], "test": clean["test"]})
     with pytest.raises(DataError, match=r"left in train .* and corpus\.decontaminate"):
         prepare(folder, tmp_path / "out", CONFIG | {"decontaminate": True}, 1)
+
+
+def test_the_terminal_and_the_report_hear_of_leaks(
+    clean: dict[str, Pairs], snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+) -> None:
+    raw(tmp_path, {part: pairs[-500:] for part, pairs in leaky(clean).items()})
+    local = "corpus.train=train corpus.valid=valid corpus.test=test text.merges=50"
+    config = ["--config", "recipe=demo", "corpus=local", f"overrides={local}"]
+    result = snakemake(*config, env=fake_fairseq)
+    assert result.returncode == 0, result.stderr
+    said = result.stdout + result.stderr
+    assert said.count("WARNING: 5 of 100 test pairs") == said.count("WARNING: 1 of 100 valid pairs") == 1
+    assert "5 of 100 test pairs" in (tmp_path / "results/report/scores.md").read_text()
+    (run,) = (tmp_path / "results/runs").iterdir()
+    assert "python -m bleuprint.corpus.checks" in (run / "commands.sh").read_text()
+    result = snakemake("text", *config[:-1], f"overrides={local} corpus.decontaminate=true", env=fake_fairseq)
+    assert "train: 6 pairs left out" in result.stdout + result.stderr
+    assert "WARNING" not in result.stdout + result.stderr
 
 
 def test_only_copies_leave() -> None:

@@ -38,10 +38,10 @@ rule check_text:
         "results/text/{text}/check_text.log",
     benchmark:
         "results/text/{text}/check_text.benchmark.tsv"
-    conda:
-        "../../envs/bleuprint.yaml"
     # So that a leak is said before the training, and not after it
     priority: 1
+    conda:
+        "../../envs/bleuprint.yaml"
     threads: 1
     resources:
         mem_mb=1000,
