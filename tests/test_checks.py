@@ -12,8 +12,9 @@ import pytest
 from conftest import ROOT, Snakemake, sample_overrides
 
 from bleuprint.config import experiments
-from bleuprint.corpus.checks import check, leak, normal, warnings, without
+from bleuprint.corpus.checks import check, warnings
 from bleuprint.corpus.demo import generate
+from bleuprint.corpus.leaks import leak, normal, without
 from bleuprint.files import DataError, read_lines, write_lines
 from bleuprint.plan import STAGES, plan
 from bleuprint.text.fingerprint import expected
@@ -166,7 +167,7 @@ def test_leaks_warn_loudly_and_name_the_way_out(clean: dict[str, Pairs]) -> None
     example = found["examples"]["test"]["in_train_normalised"][0]
     assert test.startswith("WARNING: 5 of 100 test pairs (5.00 %) are in train too, 3 of them character by character:")
     assert "scores are too good" in test and example["source"][:70] in test and f"line {example['line']}," in test
-    assert valid.startswith("WARNING: 1 of 100 valid pairs (1.00 %)") and "checkpoint" in valid
+    assert valid.startswith("WARNING: 1 of 100 validation pairs (1.00 %)") and "checkpoint" in valid
     for line in (valid, test):
         assert 'overrides="corpus.decontaminate=true"' in line
 
@@ -220,7 +221,7 @@ def test_decontaminate_leaves_no_leak(
     assert before["test"]["in_train_normalised"] == 5 and before["warnings"].count("WARNING") == 2
     assert capsys.readouterr().out == ""
     prepare(folder, tmp_path / "out/tokenized", CONFIG | {"decontaminate": True}, 1)
-    assert capsys.readouterr().out == "train: 6 pairs left out that valid or test holds too\n"
+    assert capsys.readouterr().out == "train: 6 pairs left out that validation or test set holds too\n"
     after = checked_text(tmp_path / "out/tokenized")
     for part in ("valid", "test"):
         assert [after[part][name] for name in LEAKS[:2]] == [0, 0]
@@ -242,7 +243,7 @@ def test_decontaminate_where_validation_is_split_off_train(
     test, valid = (set(read_lines(tmp_path / f"out/tokenized/{part}.de")) for part in ("test", "valid"))
     assert valid.isdisjoint(test)
     left_out = len(twice) - counts["train"][1] - counts["valid"][1]
-    assert capsys.readouterr().out == f"train: {left_out:,} pairs left out that valid or test holds too\n"
+    assert capsys.readouterr().out == f"train: {left_out:,} pairs left out that validation or test set holds too\n"
     assert left_out > 30
 
 
@@ -261,7 +262,7 @@ def test_the_terminal_and_the_report_hear_of_leaks(
     result = snakemake(*config, env=fake_fairseq)
     assert result.returncode == 0, result.stderr
     said = result.stdout + result.stderr
-    assert said.count("WARNING: 5 of 100 test pairs") == said.count("WARNING: 1 of 100 valid pairs") == 1
+    assert said.count("WARNING: 5 of 100 test pairs") == said.count("WARNING: 1 of 100 validation pairs") == 1
     assert "5 of 100 test pairs" in (tmp_path / "results/report/scores.md").read_text()
     (run,) = (tmp_path / "results/runs").iterdir()
     assert "python -m bleuprint.corpus.checks" in (run / "commands.sh").read_text()

@@ -192,9 +192,8 @@ def _slices(choice: Choice) -> list[tuple[str, str, dict[str, Any]]]:
     if isinstance(experiment.corpus, Local):
         corpus |= {"files": local_hashes(experiment.corpus), "languages": sorted(experiment.corpus.languages)}
     text = experiment.text.identity() | {"source": experiment.source, "target": experiment.target}
-    if (
-        experiment.corpus.decontaminate
-    ):  # not where false, so that texts made before there was this key keep their names
+    # Not where it is false: texts made before there was this key keep their names
+    if experiment.corpus.decontaminate:
         text |= {"decontaminate": True}
     return [
         ("corpus", groups["corpus"], corpus),

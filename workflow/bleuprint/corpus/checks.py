@@ -17,16 +17,14 @@ and of validation and test set the pairs that stand in train, `in_train` charact
 `in_train_normalised` after normalising, and `source_in_train` of which a normalised source does, whatever its
 translation.
 
-Normalising undoes Moses' escapes, composes by NFKC, folds case and keeps only letters, marks and digits.
-Of a large text up to 400,000 training pairs say what is usual; all else is counted in full.
+Normalising (leaks.py) leaves only letters, marks and digits, without case. Of a large text 200,000 to
+400,000 training pairs, evenly spread, say what is usual; all pairs are counted.
 """
 
 import argparse
-import html
 import math
 import statistics
 import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,6 +32,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from bleuprint.corpus.leaks import EXAMPLES, FEW, Examples, Figures, Pair, example, leak, leaks, words
 from bleuprint.files import write_json
 
 LETTERS = 10  # of a copy, at least
@@ -41,39 +40,6 @@ EVIDENCE = 5.0  # log odds for the other language, over so many
 KNOWN = 2  # words or more
 DEVIATIONS, SPREAD, CUSHION = 4, 0.1, 10  # of length ratios: how far is odd, the least deviation, characters added
 SAMPLE = 200_000  # training pairs that what is usual is learnt from: so many or up to twice as many
-EXAMPLES = 3
-FEW = 0.005  # share of a part up to which leaks hardly move a figure
-
-Pair = tuple[str, str]
-Figures = dict[str, int]
-Examples = dict[str, list[dict[str, Any]]]
-
-
-class _Letters(dict[int, int | None]):
-    """For str.translate: all goes but letters, marks, digits and white space."""
-
-    def __missing__(self, code: int) -> int | None:
-        kept = unicodedata.category(chr(code))[0] in "LMN" or chr(code).isspace()
-        self[code] = code if kept else None
-        return self[code]
-
-
-_LETTERS = _Letters()
-
-
-def words(line: str) -> list[str]:
-    """The words of a line, folded: compatibility forms and case are one, punctuation and escapes are gone."""
-    return unicodedata.normalize("NFKC", html.unescape(line)).casefold().translate(_LETTERS).split()
-
-
-def normal(line: str) -> str:
-    """The letters, marks and digits of a line, folded; a line that has none stays as it is."""
-    return "".join(words(line)) or line
-
-
-def normal_pair(pair: Pair) -> Pair:
-    """Both sides of a pair, normalised."""
-    return normal(pair[0]), normal(pair[1])
 
 
 @dataclass(frozen=True)
@@ -141,41 +107,9 @@ def figures(pairs: Iterable[Pair], usual: Usual) -> tuple[Figures, Examples]:
         for name in names:
             found[name] += 1
             if found[name] <= EXAMPLES:
-                examples.setdefault(name, []).append(_example(number, pair))
+                examples.setdefault(name, []).append(example(number, pair))
         found["pairs"] = number
     return found, examples
-
-
-def _example(number: int, pair: Pair) -> dict[str, Any]:
-    return {"line": number, "source": pair[0], "target": pair[1]}
-
-
-def leaks(train: Iterable[Pair], held: Mapping[str, list[Pair]]) -> dict[str, tuple[Figures, Examples]]:
-    """For each held-out part how many of its pairs stand in train, and the longest of these pairs."""
-    sources = {normal(source) for pairs in held.values() for source, _ in pairs}
-    exact, normalised, met = set(), set(), set()
-    for pair in train:
-        if (source := normal(pair[0])) in sources:
-            met.add(source)
-            exact.add(pair)
-            normalised.add((source, normal(pair[1])))
-    found = {}
-    for part, pairs in held.items():
-        leaking = [(number, pair) for number, pair in enumerate(pairs, 1) if normal_pair(pair) in normalised]
-        longest = sorted(leaking, key=lambda one: -len(one[1][0]))[:EXAMPLES]
-        counts = {
-            "in_train": sum(pair in exact for pair in pairs),
-            "in_train_normalised": len(leaking),
-            "source_in_train": sum(normal(source) in met for source, _ in pairs),
-        }
-        found[part] = counts, {"in_train_normalised": [_example(*one) for one in longest]} if longest else {}
-    return found
-
-
-def without(train: list[Pair], held: Iterable[Pair]) -> list[Pair]:
-    """The training pairs that equal no held-out pair after normalising."""
-    keys = set(map(normal_pair, held))
-    return [pair for pair in train if normal_pair(pair) not in keys]
 
 
 def check(parts: Mapping[str, Iterable[str]], source: str, target: str) -> dict[str, Any]:
@@ -207,32 +141,17 @@ def check(parts: Mapping[str, Iterable[str]], source: str, target: str) -> dict[
     }
 
 
-def leak(part: str, counts: Figures) -> str:
-    """How many pairs of a held-out part stand in train and what that means, as the begin of a sentence; or nothing."""
-    leaking, size = counts.get("in_train_normalised", 0), counts.get("pairs", 0)
-    if not leaking:
-        return ""
-    means = {
-        "test": "the model has seen their translations, and its scores are too good",
-        "valid": "validation figures are too good, and may choose the wrong checkpoint",
-    }[part]
-    if leaking <= FEW * size:
-        means = "so few hardly move its figures"
-    share = f"{leaking:,} of {size:,} {part} pairs ({100 * leaking / size:.2f} %)"
-    return f"{share} are in train too, {counts['in_train']:,} of them character by character: {means}"
-
-
 def warnings(found: dict[str, Any]) -> list[str]:
     """A sentence for each part that leaks, with its longest pair and the way out; loud, unless valid leaks little."""
     said = []
     for part, counts in found["parts"].items():
         if sentence := leak(part, counts):
             quiet = part == "valid" and counts["in_train_normalised"] <= FEW * counts["pairs"]
-            (example, *_) = found["examples"][part]["in_train_normalised"]
-            quoted = " = ".join(f"“{_short(example[side])}”" for side in ("source", "target"))
+            (longest, *_) = found["examples"][part]["in_train_normalised"]
+            quoted = " = ".join(f"“{_short(longest[side])}”" for side in ("source", "target"))
             said.append(
-                f"{'Note' if quiet else 'WARNING'}: {sentence}. The longest is line {example['line']:,}, {quoted}. "
-                f'overrides="corpus.decontaminate=true" leaves them out of train.'
+                f"{'Note' if quiet else 'WARNING'}: {sentence}. The longest is line {longest['line']:,}, {quoted}. "
+                f'To leave them out of train: overrides="corpus.decontaminate=true".'
             )
     return said
 

@@ -10,7 +10,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from bleuprint.corpus.checks import leak
+from bleuprint.corpus.leaks import leak
 from bleuprint.differences import differing
 from bleuprint.files import read_lines, replacing
 from bleuprint.report import figures, translations

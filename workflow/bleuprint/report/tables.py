@@ -6,7 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bleuprint.corpus.checks import leak
+from bleuprint.corpus.leaks import leak
 from bleuprint.files import replacing, write_json, write_lines
 from bleuprint.report.comparison import Comparison, cautions, conclusion
 from bleuprint.report.facts import checks

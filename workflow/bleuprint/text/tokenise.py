@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from bleuprint.corpus.checks import without
+from bleuprint.corpus.leaks import without
 from bleuprint.files import DataError, read_lines, write_lines
 from bleuprint.text.moses import tokenize
 
@@ -84,7 +84,7 @@ def prepare(raw: Path, output: Path, config: dict[str, Any], workers: int) -> di
             pairs["train"] = without(pairs["train"], pairs["valid"])
             clean -= len(pairs["valid"])
     if decontaminate:
-        print(f"train: {clean - len(pairs['train']):,} pairs left out that valid or test holds too")
+        print(f"train: {clean - len(pairs['train']):,} pairs left out that validation or test set holds too")
     for part, kept in pairs.items():
         if not kept:
             also = " and corpus.decontaminate" if decontaminate else ""
