@@ -80,7 +80,8 @@ for language in (flag("--source-lang"), flag("--target-lang")):
     "fairseq-train": """
 folder = Path(flag("--save-dir"))
 folder.mkdir(parents=True, exist_ok=True)
-(folder / "checkpoint_best.pt").write_text("model")
+with zipfile.ZipFile(folder / "checkpoint_best.pt", "w") as archive:
+    archive.writestr("model", "")
 if "FAIL" in os.environ:
     sys.exit(1)
 if "HANG" in os.environ:
@@ -107,7 +108,7 @@ def fake_fairseq(tmp_path: Path) -> dict[str, str]:
     for name, body in FAKES.items():
         # $TIMES: when and on what each ran, for tests of jobs side by side
         script = f"""#!{sys.executable}
-import json, os, sys, time
+import json, os, sys, time, zipfile
 from pathlib import Path
 flag = lambda name: sys.argv[sys.argv.index(name) + 1]
 began = time.monotonic()

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+from bleuprint.corpus.checks import check
 from bleuprint.files import write_json, write_lines
 from bleuprint.report.gather import gather
 from bleuprint.scoring import score, sentence_scores
@@ -31,9 +32,10 @@ def make_run(
     resamples: int = 100,
     metrics: dict[str, dict[str, Any]] = METRICS,
     corpus: str = "demo",
+    leaking: int = 0,
     **changes: Any,
 ) -> dict[str, Any]:
-    """Write one finished run into results/ of the working directory; its scores.json."""
+    """Write one finished run into results/ of the working directory, `leaking` test pairs in train; its scores.json."""
     hypotheses = noisy(references, 0.2, seed) if hypotheses is None else hypotheses
     name = f"{changes.get('recipe', 'demo')}-{model}-seed{seed}"
     folders = {"corpus": f"results/corpus/{corpus}", "text": f"results/text/{corpus}"}
@@ -47,11 +49,15 @@ def make_run(
     write_json(
         paths["text"] / "fingerprint.json", {"lines": {"test": len(references)}, "dictionary": {"en": 10}, "sha256": {}}
     )
+    parts = {f"test.{language}": lines for language, lines in (("de", source or references), ("en", references))}
+    train = {f"train.{language}": [f"{language} {n}" for n in range(100)] for language in ("de", "en")}
+    train = {name: lines + parts[f"test{name[5:]}"][:leaking] for name, lines in train.items()}
+    write_json(paths["text"] / "checks.json", check(parts | train, "de", "en"))
     logs = {"corpus": "corpus", "training": "train", "decoding": "translate", "scoring": "score"}
     for stage, log in logs.items():
         write_lines(paths[stage] / f"{log}.log", [f"+ {stage}-command --seed {seed}"])
         write_lines(paths[stage] / f"{log}.benchmark.tsv", ["s\tmax_pss", "12.5\t300.0"])
-    for log in ("tokenise", "learn_bpe", "apply_bpe", "binarise"):
+    for log in ("tokenise", "check_text", "learn_bpe", "apply_bpe", "binarise"):
         write_lines(paths["text"] / f"{log}.log", [f"+ {log}"])
         write_lines(paths["text"] / f"{log}.benchmark.tsv", ["s\tmax_pss", "1.5\tNA"])
     write_lines(

@@ -274,3 +274,24 @@ def shuffled(lines: list[str], seed: int) -> list[str]:
 
 def hypotheses(run: dict[str, Any]) -> list[str]:
     return Path(run["stages"]["decoding"], "hypotheses.txt").read_text().splitlines()
+
+
+def test_each_text_is_checked_once_and_leaks_are_noted(
+    driver: Browser, page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit(driver, page)
+    assert texts(driver, "#text h3") == ["demo"] and texts(driver, "#text .note") == []
+    rows = [row.text.split() for row in driver.find_elements(By.CSS_SELECTOR, "#text tbody tr")]
+    assert [row[:2] for row in rows] == [["train", "100"], ["test", "60"]]
+    monkeypatch.chdir(tmp_path)
+    hostile = [*HOSTILE, *REFERENCES[len(HOSTILE) :]]
+    leaky = make_run("lightconv", references=hostile, corpus="other", leaking=3)
+    visit(driver, report([make_run(), leaky]), width=320)
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= 320
+    assert texts(driver, "#text h3")[1].startswith("other: ")
+    (note,) = texts(driver, "#text .note")
+    assert note.startswith("3 of 60 test pairs (5.00 %) are in train too")
+    driver.execute_script("document.querySelectorAll('#text details').forEach(one => { one.open = true })")
+    assert any(HOSTILE[0] in text for text in texts(driver, "#text dd"))
+    assert driver.execute_script("return window.hacked") is None
+    assert any(text.startswith("other: 3 of 60 test pairs") for text in texts(driver, "#answer .words li"))

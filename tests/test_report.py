@@ -128,7 +128,7 @@ def test_costs_come_from_what_the_stages_left() -> None:
     assert (found["parameters"], found["updates"], found["epochs"], found["device"]) == (1234, 200, 2, "A CPU")
     assert found["tokens"] == 200 * 500
     assert found["words_per_second"] == 200 * 500 / 100
-    assert found["seconds"]["text"] == 4 * 1.5 and found["memory"] == dict.fromkeys(found["memory"], 300.0) | {
+    assert found["seconds"]["text"] == 5 * 1.5 and found["memory"] == dict.fromkeys(found["memory"], 300.0) | {
         "text": None
     }
     # fairseq's clock; Snakemake's runs while a job waits for a GPU
@@ -181,3 +181,20 @@ def test_metrics_of_one_name_but_another_meaning_are_not_compared() -> None:
         one["metric"]: one["problem"] for one in json.loads((folder / "comparison.json").read_text())["comparisons"]
     }
     assert problems == {"bleu_tok_lc": None, "chrf": "chrf is not configured alike"}
+
+
+def test_test_pairs_in_train_are_said_wherever_the_scores_are() -> None:
+    runs = [make_run(model, leaking=6) for model in ("transformer", "lightconv")]
+    folder = report(*runs)
+    sentence = "demo: 6 of 60 test pairs (10.00 %) are in train too, 6 of them character by character: "
+    for name in ("scores.md", "scores.txt"):
+        assert (folder / name).read_text().count(sentence) == 1  # the two share their text
+    clean = report(make_run())
+    assert not any("in train too" in (clean / name).read_text() for name in ("scores.md", "scores.txt", "index.html"))
+
+
+def test_a_text_without_checks_is_shown_all_the_same() -> None:
+    run = make_run(leaking=6)
+    Path(run["stages"]["text"], "checks.json").unlink()
+    page = (report(run) / "index.html").read_text()
+    assert "transformer" in page and 'id="text"' not in page and "#text" not in page

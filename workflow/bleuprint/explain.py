@@ -97,6 +97,8 @@ def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
 
 def dotted(stage: str, key: str) -> str:
     """A slice's key as it is written in overrides."""
+    if key == "decontaminate":  # done in the text stage, said of the corpus
+        return f"corpus.{key}"
     return key if stage == "training" or key in ("source", "target", "format") else f"{stage}.{key}"
 
 

@@ -191,10 +191,13 @@ def _slices(choice: Choice) -> list[tuple[str, str, dict[str, Any]]]:
     corpus = experiment.corpus.identity()
     if isinstance(experiment.corpus, Local):
         corpus |= {"files": local_hashes(experiment.corpus), "languages": sorted(experiment.corpus.languages)}
-    direction = {"source": experiment.source, "target": experiment.target}
+    text = experiment.text.identity() | {"source": experiment.source, "target": experiment.target}
+    # Not where it is false: texts made before there was this key keep their names
+    if experiment.corpus.decontaminate:
+        text |= {"decontaminate": True}
     return [
         ("corpus", groups["corpus"], corpus),
-        ("text", f"{groups['corpus']}-{experiment.source}-{experiment.target}", experiment.text.identity() | direction),
+        ("text", f"{groups['corpus']}-{experiment.source}-{experiment.target}", text),
         (
             "training",
             model,

@@ -16,7 +16,7 @@ RUNS = Path("results/runs")
 # The logs of a stage's jobs, in their order; beside X.log lies X.benchmark.tsv
 LOGS = {
     "corpus": ("corpus",),
-    "text": ("tokenise", "learn_bpe", "apply_bpe", "binarise"),
+    "text": ("tokenise", "check_text", "learn_bpe", "apply_bpe", "binarise"),
     "training": ("train",),
     "decoding": ("translate",),
     "scoring": ("score",),
@@ -24,7 +24,7 @@ LOGS = {
 # What is hashed: what a stage takes from outside, what it makes, and its keys
 FILES = {
     "corpus": ("config.yaml", "downloads/*", "raw/*"),
-    "text": ("config.yaml", "tokenized/*", "codes", "bpe/*", "bin/*", "fingerprint.json"),
+    "text": ("config.yaml", "tokenized/*", "codes", "bpe/*", "bin/*", "fingerprint.json", "checks.json"),
     "training": ("config.yaml", "checkpoint.pt", "metrics.jsonl"),
     "decoding": ("config.yaml", "generate-test.txt", "hypotheses.tok", "hypotheses.txt"),
     "scoring": ("config.yaml", "scores.json", "sentences.json"),

@@ -28,6 +28,7 @@ def _results(experiment: Experiment) -> dict[str, Any]:
     """What decides the score that is compared with the published one, and that score, the seed left out."""
     sections = ("corpus", "text", "model", "training", "decoding")
     values = {section: getattr(experiment, section).identity() for section in sections}
+    values["corpus"] |= {"decontaminate": experiment.corpus.decontaminate}
     values |= {"source": experiment.source, "target": experiment.target}
     if (expected := experiment.expected) is not None:
         metric = experiment.scoring.metrics.get(expected.metric)

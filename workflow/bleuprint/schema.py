@@ -59,10 +59,17 @@ class Expected(Section):
     sha256: dict[str, Sha256] = {}
 
 
-class Iwslt14(Section):
+class Parallel(Section):
+    """Keys that every corpus has; `decontaminate` is the text stage's to do, and part of its identity."""
+
+    how = frozenset({"decontaminate"})
+    decontaminate: bool
+
+
+class Iwslt14(Parallel):
     """The archive of IWSLT14."""
 
-    how = frozenset({"sources", "expected", "pairs", "archive"})
+    how = Parallel.how | {"sources", "expected", "pairs", "archive"}
     kind: Literal["iwslt14"]
     languages: tuple[Language, Language]
     archive: Name
@@ -87,10 +94,10 @@ class PublishedFile(Section):
     sha256: Sha256
 
 
-class Files(Section):
+class Files(Parallel):
     """A corpus published as line-aligned gzip'd files."""
 
-    how = frozenset({"sources", "pairs"})
+    how = Parallel.how | {"sources", "pairs"}
     kind: Literal["files"]
     languages: tuple[Language, Language]
     sources: list[str]
@@ -98,7 +105,7 @@ class Files(Section):
     pairs: PositiveInt | None
 
 
-class Demo(Section):
+class Demo(Parallel):
     """The generated corpus."""
 
     kind: Literal["demo"]
@@ -109,10 +116,10 @@ class Demo(Section):
     seed: int
 
 
-class Local(Section):
+class Local(Parallel):
     """The user's own line-aligned files."""
 
-    how = frozenset({"train", "valid", "test"})  # names; the files' hashes are the identity
+    how = Parallel.how | {"train", "valid", "test"}  # names; the files' hashes are the identity
     kind: Literal["local"]
     languages: tuple[Language, Language]
     train: str

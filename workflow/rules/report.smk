@@ -11,6 +11,7 @@ rule report:
 rule gather_run:
     input:
         lambda w: [
+            PLAN.run(w.run).file("text", "checks.json"),
             PLAN.run(w.run).file("training", "checkpoint.pt"),
             PLAN.run(w.run).file("training", "metrics.jsonl"),
             PLAN.run(w.run).file("decoding", "hypotheses.txt"),

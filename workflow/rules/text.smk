@@ -4,7 +4,7 @@ from bleuprint.text.fingerprint import expected
 
 rule text:
     input:
-        [f"results/text/{key}/fingerprint.json" for key in PLAN.stages["text"]],
+        [f"results/text/{key}/{made}" for key in PLAN.stages["text"] for made in ("fingerprint.json", "checks.json")],
 
 
 rule tokenise:
@@ -26,7 +26,30 @@ rule tokenise:
     shell:
         "(set -x; python -m bleuprint.folder {params.identity:q} results/text/{wildcards.text};"
         " python -m bleuprint.text.tokenise --config results/text/{wildcards.text}/config.yaml --raw {input.raw}"
-        " --output {output} --workers {threads}) > {log} 2>&1"
+        " --output {output} --workers {threads}) 2>&1 | tee {log}"
+
+
+rule check_text:
+    input:
+        tokenized="results/text/{text}/tokenized",
+    output:
+        "results/text/{text}/checks.json",
+    log:
+        "results/text/{text}/check_text.log",
+    benchmark:
+        "results/text/{text}/check_text.benchmark.tsv"
+    # So that a leak is said before the training, and not after it
+    priority: 1
+    conda:
+        "../../envs/bleuprint.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        languages=lambda w: "--source {0.source} --target {0.target}".format(PLAN.stage("text", w.text).experiment),
+    shell:
+        "(set -x; python -m bleuprint.corpus.checks --text {input.tokenized} {params.languages} --output {output}) 2>&1"
+        " | tee {log}"
 
 
 rule learn_bpe:

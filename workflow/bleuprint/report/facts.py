@@ -76,6 +76,13 @@ def device(log: str, facts: dict[str, Any]) -> str | None:
     return processor
 
 
+def checks(run: Run) -> dict[str, Any]:
+    """The text stage's checks, `parts` and `examples`; empty if there are none, as in runs of older versions."""
+    path = Path(run["stages"]["text"], "checks.json")
+    found: dict[str, Any] = read_json(path) if path.exists() else {}
+    return found
+
+
 def fingerprint(run: Run) -> dict[str, Any]:
     """The text stage's fingerprint: lines, dictionary sizes, SHA-256; empty if there is none."""
     path = Path(run["stages"]["text"], "fingerprint.json")

@@ -10,12 +10,13 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from bleuprint.corpus.leaks import leak
 from bleuprint.differences import differing, flat
 from bleuprint.files import read_lines, replacing
 from bleuprint.provenance import shown
 from bleuprint.report import figures, translations
 from bleuprint.report.comparison import Comparison
-from bleuprint.report.facts import costs, environment, fingerprint
+from bleuprint.report.facts import checks, costs, environment, fingerprint
 from bleuprint.report.groups import Group, Run, metrics
 from bleuprint.report.tables import best_first, group_rows, heading, tested, words
 
@@ -64,6 +65,7 @@ def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Co
         changed=_changed(found, base, alike),
         costs={run["run"]: costs(run) for run in runs},
         stages=STAGES,
+        texts=_texts(runs, names),
         origins={run["run"]: _origin(run) for run in runs},
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         js=(HERE / "page.js").read_text(encoding="utf-8"),
@@ -113,6 +115,23 @@ def _changed(found: list[Group], base: Group, alike: list[Run]) -> dict[str, lis
     if base not in comparable or not metric:
         return {}
     return {group.label: translations.most_changed(base, group, metric) for group in comparable if group is not base}
+
+
+def _texts(runs: list[Run], names: dict[str, str]) -> list[dict[str, Any]]:
+    """Each text that was checked: its folder's name, the runs that share it, the checks, and leaks in words."""
+    shared: dict[str, list[Run]] = {}
+    for run in runs:
+        shared.setdefault(run["stages"]["text"], []).append(run)
+    return [
+        {
+            "name": Path(folder).name,
+            "runs": [names[run["run"]] for run in some],
+            "checks": found,
+            "leaks": [sentence for part, counts in found["parts"].items() if (sentence := leak(part, counts))],
+        }
+        for folder, some in shared.items()
+        if (found := checks(some[0]))
+    ]
 
 
 def _origin(run: Run) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from typing import Any
 
 from tabulate import tabulate
 
+from bleuprint.corpus.leaks import leak
 from bleuprint.files import replacing, write_json, write_lines
 from bleuprint.report.comparison import Comparison, cautions, conclusion
+from bleuprint.report.facts import checks
 from bleuprint.report.groups import Group, Run, interval, metrics, summary
 
 
@@ -99,11 +101,21 @@ def verdict_lines(found: list[Group]) -> list[str]:
 
 
 def words(found: list[Group], comparisons: list[Comparison]) -> list[str]:
-    """The conclusions by the first metric that any groups were compared by, their cautions, and the verdicts."""
+    """Test pairs in train, the conclusions by the first metric that any were compared by, their cautions, verdicts."""
     names = metrics([run for group in found for run in group.runs])
     metric = next((name for name in names if any(one.pairs for one in comparisons if one.metric == name)), names[0])
     shown = [conclusion(one) for one in comparisons if one.metric == metric]
-    return [*shown, *cautions(comparisons), *verdict_lines(found)]
+    return [*leak_lines(found), *shown, *cautions(comparisons), *verdict_lines(found)]
+
+
+def leak_lines(found: list[Group]) -> list[str]:
+    """What makes the scores doubtful: test sets of which train holds pairs, each text once."""
+    texts = {run["stages"]["text"]: run for group in found for run in group.runs}
+    return [
+        f"{Path(folder).name}: {sentence}."
+        for folder, run in texts.items()
+        if (sentence := leak("test", checks(run).get("parts", {}).get("test", {})))
+    ]
 
 
 def tested(runs: list[Run]) -> str:

@@ -23,6 +23,7 @@ def expected(choice: Choice) -> str:
     """JSON of the facts that the corpus' config states, which hold for the text stage of prepare-iwslt14.sh only."""
     corpus = choice.experiment.corpus
     changed = choice.groups["text"] != "iwslt14" or any("text." in word for word in choice.overrides)
+    changed = changed or corpus.decontaminate
     if changed or not isinstance(corpus, Iwslt14) or corpus.expected is None:
         return "{}"
     return canonical(corpus.expected.model_dump())

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from bleuprint.corpus.leaks import without
 from bleuprint.files import DataError, read_lines, write_lines
 from bleuprint.text.moses import tokenize
 
@@ -43,6 +44,8 @@ def is_clean(source: str, target: str, min_tokens: int, max_tokens: int, max_rat
 def prepare(raw: Path, output: Path, config: dict[str, Any], workers: int) -> dict[str, tuple[int, int]]:
     """Tokenise every part of `raw`, clean the training pairs, split validation off where there is none.
 
+    With `decontaminate` training pairs that equal one of validation or test after normalising are left out.
+
     Args:
         raw: folder of PART.LANGUAGE files.
         output: folder for the tokenised PART.LANGUAGE files, and `train.both` to learn BPE on.
@@ -70,13 +73,24 @@ def prepare(raw: Path, output: Path, config: dict[str, Any], workers: int) -> di
             pairs[part] = list(zip(*(tokenised.pop((part, language)) for language in languages), strict=True))
             before[part] = len(pairs[part])
     pairs["train"] = [pair for pair in pairs["train"] if is_clean(*pair, *limits)]
+    decontaminate, clean = config.get("decontaminate", False), len(pairs["train"])
+    if decontaminate:  # before the split, so that what is split off holds no test pair either
+        pairs["train"] = without(pairs["train"], [pair for part in parts if part != "train" for pair in pairs[part]])
     if "valid" not in pairs:
         every = config["valid_every"]
         pairs["valid"] = pairs["train"][every - 1 :: every]
         pairs["train"] = [pair for number, pair in enumerate(pairs["train"], 1) if number % every]
+        if decontaminate:
+            pairs["train"] = without(pairs["train"], pairs["valid"])
+            clean -= len(pairs["valid"])
+    if decontaminate:
+        print(f"train: {clean - len(pairs['train']):,} pairs left out that validation or test set holds too")
     for part, kept in pairs.items():
         if not kept:
-            raise DataError(f"{raw}: no pair is left in {part} after cleaning; check text.max_tokens and max_ratio.")
+            also = " and corpus.decontaminate" if decontaminate else ""
+            raise DataError(
+                f"{raw}: no pair is left in {part} after cleaning; check text.max_tokens and max_ratio{also}."
+            )
         for side, language in enumerate(languages):
             write_lines(output / f"{part}.{language}", (pair[side] for pair in kept))
     # prepare-iwslt14.sh learns BPE on the source side followed by the target side

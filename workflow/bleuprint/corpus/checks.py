@@ -1,0 +1,191 @@
+"""python -m bleuprint.corpus.checks: what is odd in a parallel text, and which held-out pairs stand in train.
+
+Of each part it counts pairs, and among them (one pair may count several times)
+
+- `duplicates`: pairs that repeat an earlier one of the same part, character by character;
+- `copies`: source and target are the same after normalising and have ten letters or more, so that numbers,
+  exclamations and most names do not count;
+- `wrong_source`, `wrong_target`: lines that read like the other side's language. Of each word that is no number the
+  training text says how much likelier it is on one side than on the other (relative frequencies, 0.5 added to each
+  count); a line is wrong where the logarithms of these odds sum to more than 5 (about 150 to 1) for the other side,
+  over two known words or more. No language need be known; a third language, a line of unknown words, or a text
+  without spaces between words is not seen;
+- `outliers`: the logarithm of (source + 10) / (target + 10) characters, normalised, lies more than 4 standard
+  deviations from the training text's mean; one of less than 0.1 counts as 0.1. The 10 let short lines vary;
+
+and of validation and test set the pairs that stand in train, `in_train` character by character,
+`in_train_normalised` after normalising, and `source_in_train` of which a normalised source does, whatever its
+translation.
+
+Normalising (leaks.py) leaves only letters, marks and digits, without case. Of a large text 200,000 to
+400,000 training pairs, evenly spread, say what is usual; all pairs are counted.
+"""
+
+import argparse
+import math
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from bleuprint.corpus.leaks import EXAMPLES, FEW, Examples, Figures, Pair, example, leak, leaks, words
+from bleuprint.files import write_json
+
+LETTERS = 10  # of a copy, at least
+EVIDENCE = 5.0  # log odds for the other language, over so many
+KNOWN = 2  # words or more
+DEVIATIONS, SPREAD, CUSHION = 4, 0.1, 10  # of length ratios: how far is odd, the least deviation, characters added
+SAMPLE = 200_000  # training pairs that what is usual is learnt from: so many or up to twice as many
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What is usual in a training text."""
+
+    odds: dict[str, float]  # word → log of how much likelier it is on the source side
+    ratio: float  # mean log length ratio
+    spread: float  # its standard deviation
+
+
+def learn(pairs: Iterable[Pair]) -> Usual:
+    """What is usual in these pairs, of which there must be one."""
+    counts: tuple[Counter[str], Counter[str]] = Counter(), Counter()
+    ratios = []
+    for pair in pairs:
+        sides = words(pair[0]), words(pair[1])
+        for count, side in zip(counts, sides, strict=True):
+            count.update(side)
+        ratios.append(_ratio(*sides))
+    totals = [math.log(count.total() + 0.5) for count in counts]
+    odds = {
+        word: math.log(counts[0][word] + 0.5) - totals[0] - math.log(counts[1][word] + 0.5) + totals[1]
+        for word in counts[0].keys() | counts[1].keys()
+        if not word.isdigit()
+    }
+    return Usual(odds, statistics.fmean(ratios), max(statistics.pstdev(ratios), SPREAD))
+
+
+def _ratio(source: list[str], target: list[str]) -> float:
+    lengths = [sum(map(len, side)) + CUSHION for side in (source, target)]
+    return math.log(lengths[0] / lengths[1])
+
+
+def oddities(pair: Pair, usual: Usual) -> Iterator[str]:
+    """The names of the figures that a pair counts in, `duplicates` apart."""
+    source, target = words(pair[0]), words(pair[1])
+    if (line := "".join(source)) == "".join(target) and sum(map(str.isalpha, line)) >= LETTERS:
+        yield "copies"
+    if _evidence(source, usual) < -EVIDENCE:
+        yield "wrong_source"
+    if _evidence(target, usual) > EVIDENCE:
+        yield "wrong_target"
+    if abs(_ratio(source, target) - usual.ratio) > DEVIATIONS * usual.spread:
+        yield "outliers"
+
+
+def _evidence(line: list[str], usual: Usual) -> float:
+    """Log odds that a line is of the source side; 0 where too few of its words are known."""
+    known = [usual.odds[word] for word in line if word in usual.odds]
+    return sum(known) if len(known) >= KNOWN else 0.0
+
+
+def figures(pairs: Iterable[Pair], usual: Usual) -> tuple[Figures, Examples]:
+    """One part's figures and the first pairs that count in each, with their line numbers."""
+    found: Figures = dict.fromkeys(("pairs", "duplicates", "copies", "wrong_source", "wrong_target", "outliers"), 0)
+    examples: Examples = {}
+    seen: set[int] = set()  # hashes: the text of a large corpus would not fit
+    for number, pair in enumerate(pairs, 1):
+        names = [*oddities(pair, usual)]
+        key = hash(pair)
+        if key in seen:
+            names.append("duplicates")
+        seen.add(key)
+        for name in names:
+            found[name] += 1
+            if found[name] <= EXAMPLES:
+                examples.setdefault(name, []).append(example(number, pair))
+        found["pairs"] = number
+    return found, examples
+
+
+def check(parts: Mapping[str, Iterable[str]], source: str, target: str) -> dict[str, Any]:
+    """All figures of a parallel text.
+
+    Args:
+        parts: `train.de` and so on → lines, which are read several times.
+        source: the source language.
+        target: the target language.
+
+    Returns:
+        `languages`; `parts`, part → figures as above; `examples`, part → figure → at most three pairs with their
+        lines' numbers (of `in_train_normalised` the longest, else the first).
+    """
+
+    def pairs(part: str) -> Iterator[Pair]:
+        return zip(parts[f"{part}.{source}"], parts[f"{part}.{target}"], strict=True)
+
+    names = [part for part in ("train", "valid", "test") if f"{part}.{source}" in parts]
+    size = sum(1 for _ in pairs("train"))
+    usual = learn(islice(pairs("train"), 0, None, max(1, size // SAMPLE)))
+    found = {part: figures(pairs(part), usual) for part in names}
+    for part, (counts, examples) in leaks(pairs("train"), {part: [*pairs(part)] for part in names[1:]}).items():
+        found[part] = found[part][0] | counts, found[part][1] | examples
+    return {
+        "languages": [source, target],
+        "parts": {part: counts for part, (counts, _) in found.items()},
+        "examples": {part: examples for part, (_, examples) in found.items()},
+    }
+
+
+def warnings(found: dict[str, Any]) -> list[str]:
+    """A sentence for each part that leaks, with its longest pair and the way out; loud, unless valid leaks little."""
+    said = []
+    for part, counts in found["parts"].items():
+        if sentence := leak(part, counts):
+            quiet = part == "valid" and counts["in_train_normalised"] <= FEW * counts["pairs"]
+            (longest, *_) = found["examples"][part]["in_train_normalised"]
+            quoted = " = ".join(f"“{_short(longest[side])}”" for side in ("source", "target"))
+            said.append(
+                f"{'Note' if quiet else 'WARNING'}: {sentence}. The longest is line {longest['line']:,}, {quoted}. "
+                f'To leave them out of train: overrides="corpus.decontaminate=true".'
+            )
+    return said
+
+
+def _short(line: str, width: int = 80) -> str:
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+class Lines:
+    """The lines of a file, read anew at each pass, so that a large text never lies in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[str]:
+        with open(self.path, encoding="utf-8", newline="\n") as file:
+            for line in file:
+                yield line.removesuffix("\n")
+
+
+def main() -> None:
+    """Entry point: leaks are a warning, on standard error."""
+    parser = argparse.ArgumentParser(prog="bleuprint.corpus.checks", description="Check a parallel text.")
+    parser.add_argument("--text", type=Path, required=True, help="folder of PART.LANGUAGE files")
+    parser.add_argument("--source", required=True, help="source language")
+    parser.add_argument("--target", required=True, help="target language")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file for the figures")
+    arguments = parser.parse_args()
+    parts = {path.name: Lines(path) for path in arguments.text.iterdir() if not path.name.startswith(".")}
+    found = check(parts, arguments.source, arguments.target)
+    write_json(arguments.output, found)
+    for line in warnings(found):
+        print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Held-out pairs that stand in train: found, put in words, and taken out of it.
+
+Two pairs are the same after normalising, which undoes Moses' escapes, composes by NFKC, folds case and keeps only
+letters, marks and digits.
+"""
+
+import html
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+FEW = 0.005  # share of a part up to which leaks hardly move a figure
+
+Pair = tuple[str, str]
+Figures = dict[str, int]
+Examples = dict[str, list[dict[str, Any]]]
+EXAMPLES = 3
+
+
+class _Letters(dict[int, int | None]):
+    """For str.translate: all goes but letters, marks, digits and white space."""
+
+    def __missing__(self, code: int) -> int | None:
+        kept = unicodedata.category(chr(code))[0] in "LMN" or chr(code).isspace()
+        self[code] = code if kept else None
+        return self[code]
+
+
+_LETTERS = _Letters()
+
+
+def words(line: str) -> list[str]:
+    """The words of a line, folded: compatibility forms and case are one, punctuation and escapes are gone."""
+    return unicodedata.normalize("NFKC", html.unescape(line)).casefold().translate(_LETTERS).split()
+
+
+def normal(line: str) -> str:
+    """The letters, marks and digits of a line, folded; a line that has none stays as it is."""
+    return "".join(words(line)) or line
+
+
+def normal_pair(pair: Pair) -> Pair:
+    """Both sides of a pair, normalised."""
+    return normal(pair[0]), normal(pair[1])
+
+
+def example(number: int, pair: Pair) -> dict[str, Any]:
+    """A pair to be shown, with the number of its line."""
+    return {"line": number, "source": pair[0], "target": pair[1]}
+
+
+def leaks(train: Iterable[Pair], held: Mapping[str, list[Pair]]) -> dict[str, tuple[Figures, Examples]]:
+    """For each held-out part how many of its pairs stand in train, and the longest of these pairs."""
+    sources = {normal(source) for pairs in held.values() for source, _ in pairs}
+    exact, normalised, met = set(), set(), set()
+    for pair in train:
+        if (source := normal(pair[0])) in sources:
+            met.add(source)
+            exact.add(pair)
+            normalised.add((source, normal(pair[1])))
+    found = {}
+    for part, pairs in held.items():
+        leaking = [(number, pair) for number, pair in enumerate(pairs, 1) if normal_pair(pair) in normalised]
+        longest = sorted(leaking, key=lambda one: -len(one[1][0]))[:EXAMPLES]
+        counts = {
+            "in_train": sum(pair in exact for pair in pairs),
+            "in_train_normalised": len(leaking),
+            "source_in_train": sum(normal(source) in met for source, _ in pairs),
+        }
+        found[part] = counts, {"in_train_normalised": [example(*one) for one in longest]} if longest else {}
+    return found
+
+
+def without(train: list[Pair], held: Iterable[Pair]) -> list[Pair]:
+    """The training pairs that equal no held-out pair after normalising."""
+    keys = set(map(normal_pair, held))
+    return [pair for pair in train if normal_pair(pair) not in keys]
+
+
+def leak(part: str, counts: Figures) -> str:
+    """How many pairs of a held-out part stand in train and what that means, as the begin of a sentence; or nothing."""
+    leaking, size = counts.get("in_train_normalised", 0), counts.get("pairs", 0)
+    if not leaking:
+        return ""
+    name, means = {
+        "test": ("test", "the model has seen their translations, and its scores are too good"),
+        "valid": ("validation", "validation figures are too good, and may choose the wrong checkpoint"),
+    }[part]
+    if leaking <= FEW * size:
+        means = "so few hardly move its figures"
+    share = f"{leaking:,} of {size:,} {name} pairs ({100 * leaking / size:.2f} %)"
+    return f"{share} are in train too, {counts['in_train']:,} of them character by character: {means}"
