@@ -91,7 +91,7 @@ def test_a_record_says_what_ran_and_what_came_out() -> None:
     # the seconds are fairseq's, not Snakemake's 12.5, which know the last session only
     log = f"{run['stages']['training']}/train.log"
     assert training == {"log": log, "commands": ["fairseq-train"], "seconds": 100, "memory": 300}
-    assert [job["memory"] for job in known["stages"]["text"]["jobs"]] == [None] * 4
+    assert [job["memory"] for job in known["stages"]["text"]["jobs"]] == [None] * 5
     hypotheses = known["stages"]["decoding"]["files"]["hypotheses.txt"]
     path = Path(run["stages"]["decoding"], "hypotheses.txt")
     assert hypotheses == {"sha256": sha256(path), "bytes": path.stat().st_size}

@@ -43,9 +43,9 @@ def begin(workflow: Any, plan: Plan, threads: int) -> None:
     Raises:
         SystemExit: in one sentence; nothing has been touched.
     """
-    claim()
     keys = [job.wildcards.training for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
     refuse([plan.stage("training", key).experiment for key in keys], min(threads, workflow.cores))
+    claim()
     remember(plan)
     signal.signal(signal.SIGTERM, _terminated)
 
