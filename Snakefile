@@ -10,9 +10,8 @@ min_version("9.0")
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 shell.prefix(f'set -euo pipefail; export PYTHONPATH="{sys.path[0]}"; exec 9<results/.lock; flock --shared 9; ')
 
-from bleuprint.call import begin, forget_killed
+from bleuprint.call import after_failure, begin, forget_killed
 from bleuprint.explain import explain_dry_run
-from bleuprint.files import last_words
 from bleuprint.plan import planned
 
 forget_killed(workflow)
@@ -45,4 +44,4 @@ onsuccess:
 
 
 onerror:
-    print(last_words(log), file=sys.stderr)
+    after_failure(PLAN, log)

@@ -1,9 +1,21 @@
 """Killed at any moment, gone on with by the same command: the same tensors, hypotheses and scores."""
 
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import drill
+import pytest
+from conftest import ROOT, SNAKEMAKE, Snakemake
 from drill import Kill
+
+from bleuprint.files import DataError, link
+from bleuprint.training.resume import ready
 
 # One thread: a training that shares its cores with other work and waits for its own threads takes ten times as long
 SMALL = [
@@ -33,3 +45,180 @@ def test_killed_over_all_stages_it_ends_in_the_same_bits(tmp_path: Path) -> None
     assert ended["terminated"] < 60  # it does not wait for the training's end; seconds where nothing else is at work
     said = (tmp_path / "killed/calls.log").read_text()
     assert "bleuprint: ending" in said and "that a killed snakemake left at work here" in said
+
+
+TINY = ["--config", "recipe=demo", "overrides=corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50"]
+
+
+@contextmanager
+def training(folder: Path, fake: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Snakemake at work on a training that takes a minute."""
+    with open(folder / "first.log", "w") as log:
+        process = subprocess.Popen(
+            [*SNAKEMAKE, *TINY],
+            cwd=folder,
+            env=os.environ | fake | {"HANG": "1"},
+            stdout=log,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + 120
+    while not (Path(fake["CALLS"]).exists() and '"fairseq-train"' in Path(fake["CALLS"]).read_text()):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path) for path in folder.glob("results/*/*/**") if path.is_file() and ".snakemake" not in path.name}
+
+
+def test_a_second_snakemake_in_the_folder_says_so_and_harms_nothing(
+    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+) -> None:
+    with training(tmp_path, fake_fairseq) as first:
+        before = files(tmp_path)
+        same = snakemake(*TINY, env=fake_fairseq)
+        assert same.returncode != 0 and "locked" in same.stderr
+        # Snakemake itself lets calls pass that make other files
+        other = snakemake("corpus", "--config", "recipe=demo", "overrides=corpus.pairs=99")
+        assert other.returncode != 0
+        said = f"bleuprint: another snakemake is at work in this folder (process {first.pid} on "
+        assert said in other.stderr, other.stderr
+        assert snakemake("-n", *TINY).returncode == 0  # looking does no harm
+        assert files(tmp_path) == before
+        assert first.poll() is None
+
+
+def test_a_killed_snakemake_needs_no_unlocking(
+    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+) -> None:
+    with training(tmp_path, fake_fairseq) as first:
+        first.kill()  # its job is left at work
+        first.wait()
+        assert list(tmp_path.glob(".snakemake/locks/*"))
+        again = snakemake(*TINY, env=fake_fairseq)
+    assert again.returncode == 0, again.stderr
+    assert "that a killed snakemake left at work here" in again.stderr
+    assert "tokenise" not in again.stderr
+
+
+def test_sigterm_ends_snakemake_and_its_jobs(fake_fairseq: dict[str, str], tmp_path: Path) -> None:
+    with training(tmp_path, fake_fairseq) as first:
+        first.terminate()
+        assert first.wait(20) != 0  # the job would take a minute
+        assert "Terminating processes on user request" in (tmp_path / "first.log").read_text()
+
+
+def test_a_failed_training_leaves_the_others_going_and_the_report_tells(
+    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+) -> None:
+    sweep = [*TINY, "seed=1,2"]
+    result = snakemake("--keep-going", *sweep, env=fake_fairseq | {"FAIL": "--seed 2"})
+    assert result.returncode != 0
+    assert len(list(tmp_path.glob("results/scoring/*seed1*/scores.json"))) == 1
+    (run,) = tmp_path.glob("results/runs/*seed1*/scores.json")
+    page = (tmp_path / "results/report/index.html").read_text()
+    assert run.parent.name in page
+    assert "demo-transformer_tiny-seed2" in page and "missing" in page
+
+
+def checkpoint(save_dir: Path, name: str, *others: str) -> None:
+    """A zip archive, as torch writes them, under one name or several."""
+    save_dir.mkdir(exist_ok=True)
+    shutil.make_archive(str(save_dir / "made"), "zip", ROOT / "config" / "recipe")
+    (save_dir / "made.zip").rename(save_dir / name)
+    for other in others:
+        link(save_dir / name, save_dir / other)
+
+
+def damage(path: Path, how: str) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] if how == "truncated" else data[:200] + bytes(20) + data[220:])
+
+
+@pytest.mark.parametrize("how", ["truncated", "corrupt"])
+def test_a_damaged_newest_checkpoint_is_set_aside_for_the_one_before(tmp_path: Path, how: str) -> None:
+    checkpoint(tmp_path, "checkpoint3.pt", "checkpoint_best.pt")
+    checkpoint(tmp_path, "checkpoint_last.pt")
+    assert ready(tmp_path, "best") == []
+    damage(tmp_path / "checkpoint_last.pt", how)
+    said = " ".join(ready(tmp_path, "best"))
+    assert "checkpoint_last.pt is damaged and was set aside as checkpoint_last.pt.damaged" in said
+    assert "goes on from checkpoint3.pt" in said
+    assert (tmp_path / "checkpoint_last.pt").samefile(tmp_path / "checkpoint3.pt")
+    assert (tmp_path / "checkpoint_last.pt.damaged").exists()
+
+
+def test_one_damaged_at_an_epochs_end_goes_with_all_its_names(tmp_path: Path) -> None:
+    checkpoint(tmp_path, "checkpoint3.pt")
+    checkpoint(tmp_path, "checkpoint4.pt", "checkpoint_best.pt", "checkpoint_last.pt")
+    damage(tmp_path / "checkpoint_last.pt", "truncated")
+    for choice in ("best", "average", "last"):
+        copy = tmp_path / choice
+        copy.mkdir()
+        for path in tmp_path.glob("*.pt"):
+            os.link(path, copy / path.name)
+        said = ready(copy, choice)
+        assert len(said) == 4 and "goes on from checkpoint3.pt" in said[-1]
+        assert sorted(path.name for path in copy.glob("*.pt")) == ["checkpoint3.pt", "checkpoint_last.pt"]
+
+
+def test_a_damaged_checkpoint_that_nothing_makes_again_is_an_error(tmp_path: Path) -> None:
+    checkpoint(tmp_path, "checkpoint_best.pt")
+    checkpoint(tmp_path, "checkpoint4.pt", "checkpoint_last.pt")
+    damage(tmp_path / "checkpoint_best.pt", "truncated")
+    with pytest.raises(DataError, match=r"checkpoint_best\.pt is damaged, .* to train anew, move that folder away"):
+        ready(tmp_path, "best")
+    assert (tmp_path / "checkpoint_best.pt").exists()
+    assert "was set aside" in ready(tmp_path, "average")[0]
+
+
+def test_with_nothing_before_it_the_training_begins_anew(tmp_path: Path) -> None:
+    checkpoint(tmp_path, "checkpoint_last.pt")
+    damage(tmp_path / "checkpoint_last.pt", "corrupt")
+    assert ready(tmp_path, "best")[-1] == "The training begins anew."
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def can_mount() -> bool:
+    """Whether this user may make a small disk of their own."""
+    command = ["unshare", "-rm", "sh", "-c", "mkdir -p disk && mount -t tmpfs -o size=1m none disk"]
+    return (
+        shutil.which("unshare") is not None and subprocess.run(command, capture_output=True, cwd="/tmp").returncode == 0
+    )
+
+
+FEW = [
+    "recipe=demo",
+    "overrides=corpus.pairs=400 corpus.valid_pairs=20 corpus.test_pairs=5 text.merges=50 training.max_epoch=3"
+    " runtime.threads=1",
+]
+FULL = """
+mount -t tmpfs -o size={small} none disk
+"$@" -d disk > first.log 2>&1 && exit 1
+mount -o remount,size=500m disk
+"$@" -d disk > second.log 2>&1
+"""
+
+
+@pytest.mark.skipif(not can_mount(), reason="no right to mount a small disk")
+@pytest.mark.parametrize("small", ["600k", "24m"], ids=["in the text stage", "in training"])
+def test_a_full_disk_stops_with_one_sentence_and_resumes(tmp_path: Path, small: str) -> None:
+    (tmp_path / "disk").mkdir()
+    command = ["unshare", "-rm", "bash", "-c", FULL.format(small=small), "bash", *SNAKEMAKE, "--config", *FEW]
+    result = subprocess.run(command, cwd=tmp_path, env=os.environ | drill.CPU)
+    said = [
+        line for line in (tmp_path / "first.log").read_text().splitlines() if line.startswith("bleuprint: the disk")
+    ]
+    assert said and "is full; make room, and the same command goes on." in said[-1], (
+        tmp_path / "first.log"
+    ).read_text()
+    assert ("rule train:" in (tmp_path / "first.log").read_text()) == (small == "24m")
+    assert result.returncode == 0, (tmp_path / "second.log").read_text()[-3000:]

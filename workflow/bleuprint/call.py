@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 import psutil
 
 from bleuprint.device import refuse
-from bleuprint.plan import Plan
+from bleuprint.files import last_words
+from bleuprint.plan import FINISHED, STAGES, Plan, Run
+from bleuprint.provenance import RUNS
 from bleuprint.watch import alive, current, remember
 
 # Each job's shell holds it, shared, and so does all that it starts (Snakefile)
@@ -47,7 +50,8 @@ def begin(workflow: Any, plan: Plan, threads: int) -> None:
     refuse([plan.stage("training", key).experiment for key in keys], min(threads, workflow.cores))
     claim()
     remember(plan)
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _ended)
 
 
 def claim() -> None:
@@ -105,8 +109,35 @@ def end(processes: list[psutil.Process]) -> None:
                 process.terminate()
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
+def _ended(number: int, frame: FrameType | None) -> None:
     """End the jobs as Ctrl-C on a terminal does; Snakemake alone would wait for each to finish its work."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for signalled in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signalled, signal.SIG_IGN)
     end(psutil.Process().children(recursive=True))
     raise KeyboardInterrupt
+
+
+def after_failure(plan: Plan, logs: list[str]) -> None:
+    """Report the runs that there are, where others failed, and say at the end what the commands said.
+
+    Args:
+        plan: what this call was asked for.
+        logs: Snakemake's.
+    """
+    there = [path for run in plan.runs if (path := RUNS / run.name / "scores.json").exists()]
+    stopped = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    if there and len(there) < len(plan.runs) and not stopped:
+        missing = [_missing(plan, run) for run in plan.runs if RUNS / run.name / "scores.json" not in there]
+        command = [sys.executable, "-m", "bleuprint.report", "table", *map(str, there), "--folder", "results/report"]
+        command += [word for sentence in missing for word in ("--missing", sentence)]
+        subprocess.run(command, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])})
+        print(
+            "\n".join(["bleuprint: results/report/index.html shows the runs that there are.", *missing]),
+            file=sys.stderr,
+        )
+    print(last_words(logs), file=sys.stderr)
+
+
+def _missing(plan: Plan, run: Run) -> str:
+    stage = next((stage for stage in STAGES if not (Path(run.folder(stage)) / FINISHED[stage]).exists()), "scoring")
+    return f"{run.name} is missing: its {stage} stage did not end well; its log is in {run.folder(stage)}."

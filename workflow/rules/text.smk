@@ -134,8 +134,8 @@ rule fingerprint:
     resources:
         mem_mb=1000,
     params:
-        expected=lambda w: expected(PLAN.stage("text", w.text).choice),
-        # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
+        # Functions of `threads` are how, not what: Snakemake does not compare them with the last call's
+        expected=lambda w, threads: expected(PLAN.stage("text", w.text).choice),
         difference=lambda w, threads: PLAN.runtime.fingerprint,
     shell:
         "python -m bleuprint.text.fingerprint --folder results/text/{wildcards.text} --expected {params.expected:q}"

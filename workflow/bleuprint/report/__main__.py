@@ -16,8 +16,8 @@ from bleuprint.report.tables import write_tables
 from bleuprint.report.verdict import verdict
 
 
-def write(folder: Path, scores: list[Path], wanted: str | None, workers: int) -> None:
-    """Write the report of the runs whose scores.json are given.
+def write(folder: Path, scores: list[Path], wanted: str | None, workers: int, missing: list[str]) -> None:
+    """Write the report of the runs whose scores.json are given, and say which are missing.
 
     Raises:
         DataError: a file was written by another version, or `wanted` names no group.
@@ -29,8 +29,8 @@ def write(folder: Path, scores: list[Path], wanted: str | None, workers: int) ->
     base = baseline(found, wanted)
     others = [group for group in found if group is not base]
     comparisons = compare(base, others, configs[0]["scoring"]["resamples"], workers)
-    write_page(folder / "index.html", found, base, comparisons)
-    write_tables(folder, found, base, comparisons, runs)
+    write_page(folder / "index.html", found, base, comparisons, missing)
+    write_tables(folder, found, base, comparisons, runs, missing)
 
 
 def main() -> None:
@@ -45,10 +45,11 @@ def main() -> None:
     table.add_argument("--folder", type=Path, required=True)
     table.add_argument("--baseline", help="the group that the others are compared with; the first by default")
     table.add_argument("--workers", type=int, default=1, help="processes for the paired tests")
+    table.add_argument("--missing", action="append", default=[], help="a sentence on a run that is not there")
     arguments = parser.parse_args()
     try:
         if arguments.step == "table":
-            write(arguments.folder, arguments.scores, arguments.baseline, arguments.workers)
+            write(arguments.folder, arguments.scores, arguments.baseline, arguments.workers, arguments.missing)
         else:
             gather(arguments.description, arguments.asked)
     except DataError as error:

@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 STAGES = ("corpus", "text", "training", "decoding", "scoring")
 
 
-def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Comparison]) -> None:
+def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Comparison], missing: list[str]) -> None:
     """Write the page.
 
     Args:
@@ -32,6 +32,7 @@ def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Co
         found: the groups.
         base: the one that the others are compared with.
         comparisons: the others against it.
+        missing: sentences on runs that were asked for and are not there.
     """
     runs = [run for group in found for run in group.runs]
     alike = translations.same_test(runs)
@@ -47,7 +48,7 @@ def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Co
     ).get_template("page.html")
     html = template.render(
         table=group_rows(found, base, comparisons),
-        words=words(found, comparisons),
+        words=words(found, comparisons, missing),
         comparisons=[one.record() for one in comparisons],
         metrics=metrics(runs),
         heading=heading(found, base, comparisons),

@@ -100,12 +100,12 @@ def verdict_lines(found: list[Group]) -> list[str]:
     return lines
 
 
-def words(found: list[Group], comparisons: list[Comparison]) -> list[str]:
-    """Test pairs in train, the conclusions by the first metric that any were compared by, their cautions, verdicts."""
+def words(found: list[Group], comparisons: list[Comparison], missing: list[str]) -> list[str]:
+    """Runs that are missing, test pairs in train, conclusions by the first metric compared by, cautions, verdicts."""
     names = metrics([run for group in found for run in group.runs])
     metric = next((name for name in names if any(one.pairs for one in comparisons if one.metric == name)), names[0])
     shown = [conclusion(one) for one in comparisons if one.metric == metric]
-    return [*leak_lines(found), *shown, *cautions(comparisons), *verdict_lines(found)]
+    return [*missing, *leak_lines(found), *shown, *cautions(comparisons), *verdict_lines(found)]
 
 
 def leak_lines(found: list[Group]) -> list[str]:
@@ -137,7 +137,7 @@ def heading(found: list[Group], base: Group, comparisons: list[Comparison]) -> s
     return f"{best.label} has the best {name} of {len(found)} groups; {against}"
 
 
-def markdown(found: list[Group], base: Group, comparisons: list[Comparison]) -> list[str]:
+def markdown(found: list[Group], base: Group, comparisons: list[Comparison], missing: list[str]) -> list[str]:
     """scores.md: the table of groups, the conclusions, the signatures."""
     runs = [run for group in found for run in group.runs]
     table = [
@@ -148,12 +148,19 @@ def markdown(found: list[Group], base: Group, comparisons: list[Comparison]) -> 
         "",
         f"Test set: {tested(runs)}. Several seeds: mean ± standard deviation (min–max); one: [95 % interval].",
     ]
-    lines += [""] + [f"- {line}" for line in words(found, comparisons)]
+    lines += [""] + [f"- {line}" for line in words(found, comparisons, missing)]
     signatures = dict.fromkeys((name, one["signature"]) for run in runs for name, one in run["metrics"].items())
     return [*lines, "", "Signatures:", "", *(f"- {name}: `{signature}`" for name, signature in signatures)]
 
 
-def write_tables(folder: Path, found: list[Group], base: Group, comparisons: list[Comparison], runs: list[Run]) -> None:
+def write_tables(
+    folder: Path,
+    found: list[Group],
+    base: Group,
+    comparisons: list[Comparison],
+    runs: list[Run],
+    missing: list[str],
+) -> None:
     """All tables, and comparison.json.
 
     Args:
@@ -162,6 +169,7 @@ def write_tables(folder: Path, found: list[Group], base: Group, comparisons: lis
         base: the one that the others are compared with.
         comparisons: the others against it.
         runs: the runs in their order.
+        missing: sentences on runs that were asked for and are not there.
     """
     write_json(folder / "scores.json", runs)
     table = rows(runs)
@@ -184,13 +192,13 @@ def write_tables(folder: Path, found: list[Group], base: Group, comparisons: lis
         "comparisons": [one.record() for one in comparisons],
     }
     write_json(folder / "comparison.json", record)
-    write_lines(folder / "scores.md", markdown(found, base, comparisons))
+    write_lines(folder / "scores.md", markdown(found, base, comparisons, missing))
     text = [show(runs), ""]
     if len(runs) > 1:
         text += [
             tabulate(group_rows(found, base, comparisons, ranges=False), headers="keys", disable_numparse=True),
             "",
         ]
-    if said := words(found, comparisons):
+    if said := words(found, comparisons, missing):
         text += [*said, ""]
     write_lines(folder / "scores.txt", [*text, f"{folder}/index.html shows all of it; scores.tsv and scores.json too."])
