@@ -10,7 +10,7 @@ min_version("9.0")
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 shell.prefix(f'set -euo pipefail; export PYTHONPATH="{sys.path[0]}"; exec 9<results/.lock; flock --shared 9; ')
 
-from bleuprint.call import after_failure, begin, forget_killed
+from bleuprint.call import after_failure, after_success, begin, forget_killed
 from bleuprint.explain import explain_dry_run
 from bleuprint.plan import planned
 
@@ -39,8 +39,7 @@ onstart:
 
 
 onsuccess:
-    if any(job.rule.name == "write_report" for job in workflow.dag.jobs):
-        shell("cat results/report/scores.txt")
+    after_success(workflow)
 
 
 onerror:

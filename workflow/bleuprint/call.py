@@ -1,8 +1,10 @@
 """One call of Snakemake in its folder: alone there, ended as a whole, and once killed no hindrance to the next."""
 
+import atexit
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,13 +16,14 @@ from typing import Any
 import psutil
 
 from bleuprint.device import refuse
-from bleuprint.files import last_words
+from bleuprint.files import SCARCE, full, last_words
 from bleuprint.plan import FINISHED, STAGES, Plan, Run
 from bleuprint.provenance import RUNS
 from bleuprint.watch import alive, current, remember
 
 # Each job's shell holds it, shared, and so does all that it starts (Snakefile)
 LOCK = Path("results/.lock")
+SCORES = Path("results/report/scores.txt")
 PATIENCE = 60.0  # seconds for what a killed call left to end: a checkpoint may have to be written
 
 
@@ -50,6 +53,7 @@ def begin(workflow: Any, plan: Plan, threads: int) -> None:
     refuse([plan.stage("training", key).experiment for key in keys], min(threads, workflow.cores))
     claim()
     remember(plan)
+    atexit.register(_say_if_full, Path.cwd())  # by then Snakemake is back where it was called
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ended)
 
@@ -135,7 +139,21 @@ def after_failure(plan: Plan, logs: list[str]) -> None:
             "\n".join(["bleuprint: results/report/index.html shows the runs that there are.", *missing]),
             file=sys.stderr,
         )
+    atexit.unregister(_say_if_full)
     print(last_words(logs), file=sys.stderr)
+
+
+def after_success(workflow: Any) -> None:
+    """Show the scores, if they were asked for."""
+    atexit.unregister(_say_if_full)
+    if any(job.rule.name == "write_report" for job in workflow.dag.jobs):
+        print(SCORES.read_text(encoding="utf-8"), end="")
+
+
+def _say_if_full(folder: Path) -> None:
+    """On a full disk Snakemake may break down before it can say that a job has failed."""
+    if shutil.disk_usage(folder).free < SCARCE:
+        print(f"bleuprint: {full(folder)}", file=sys.stderr)
 
 
 def _missing(plan: Plan, run: Run) -> str:

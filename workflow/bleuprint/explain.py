@@ -1,6 +1,7 @@
 """bleuprint explain: which stages each run shares, reuses or computes, and because of which key."""
 
 import atexit
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -113,4 +114,11 @@ def explain_dry_run(workflow: Any, plan: Plan) -> None:
         workflow: Snakemake's; it knows only after reading the rules that it makes a dry run, and calls no hook in one.
         plan: what this call is asked for.
     """
-    atexit.register(lambda: workflow.dryrun and print(f"\n{explain(plan)}", file=sys.stderr))
+    here = os.getcwd()
+
+    def say() -> None:
+        if workflow.dryrun:
+            os.chdir(here)  # by now Snakemake is back where it was called
+            print(f"\n{explain(plan)}", file=sys.stderr)
+
+    atexit.register(say)
