@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from bleuprint.device import refuse
+from bleuprint.doctor import refuse
 from bleuprint.files import SCARCE, full, last_words
 from bleuprint.plan import FINISHED, STAGES, Plan, Run
 from bleuprint.provenance import RUNS
@@ -49,8 +49,9 @@ def begin(workflow: Any, plan: Plan, threads: int) -> None:
     Raises:
         SystemExit: in one sentence; nothing has been touched.
     """
-    keys = [job.wildcards.training for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
-    refuse([plan.stage("training", key).experiment for key in keys], min(threads, workflow.cores))
+    jobs = workflow.dag.needrun_jobs()
+    missing = {(stage, key) for job in jobs for stage, key in job.wildcards.items() if stage in STAGES}
+    refuse(plan, missing, min(threads, workflow.cores))
     claim()
     remember(plan)
     atexit.register(_say_if_full, Path.cwd())  # by then Snakemake is back where it was called

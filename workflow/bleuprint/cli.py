@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bleuprint.doctor import doctor
 from bleuprint.explain import explain
 from bleuprint.files import DataError
 from bleuprint.pack import pack
@@ -72,6 +73,8 @@ def main() -> None:
     live.add_argument("--interval", type=float, default=2.0, help="seconds between two looks (default: 2)")
     why = commands.add_parser("explain", help="which stages runs share, reuse or compute, and because of which key")
     why.add_argument("config", nargs="*", metavar="KEY=VALUE", help="as after snakemake's --config")
+    look = commands.add_parser("doctor", help="whether what is planned can work here, and what it will cost")
+    look.add_argument("config", nargs="*", metavar="KEY=VALUE", help="as after snakemake's --config")
     add_records(commands)
     arguments = parser.parse_args()
     if arguments.command in RECORDS:
@@ -79,6 +82,8 @@ def main() -> None:
             sys.exit(RECORDS[arguments.command](arguments))
         except DataError as error:
             sys.exit(f"bleuprint: {error}")
+    if arguments.command == "doctor":
+        sys.exit(doctor(planned(cli_config(arguments.config))))
     if arguments.command == "explain":
         print(explain(planned(cli_config(arguments.config))))
         return

@@ -2,8 +2,6 @@
 
 import os
 import shlex
-import sys
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -55,6 +53,25 @@ def lease(runtime: Runtime) -> str:
     return f"python -m bleuprint.lease --gpus {shlex.quote(','.join(gpus()))}{places}"
 
 
+def weights(experiment: Experiment) -> int:
+    """About how many weights the experiment's model multiplies: all but the input embeddings."""
+    model = experiment.model
+    encoder, decoder = model.encoder_embed_dim or 512, model.decoder_embed_dim or 512
+    found = (model.encoder_layers or 6) * (4 * encoder**2 + 2 * encoder * (model.encoder_ffn_embed_dim or 1024))
+    found += (model.decoder_layers or 6) * (8 * decoder**2 + 2 * decoder * (model.decoder_ffn_embed_dim or 1024))
+    return found + decoder * experiment.text.merges
+
+
+def target_tokens(experiment: Experiment) -> int:
+    """About how many target tokens the experiment's training goes over."""
+    training, lengths = experiment.training, []
+    if training.max_update:
+        lengths.append(training.max_update * training.max_tokens)
+    if training.max_epoch:
+        lengths.append(training.max_epoch * pairs(experiment.corpus) * TOKENS_PER_PAIR)
+    return min(lengths)
+
+
 def cpu_seconds(experiment: Experiment, threads: int) -> float:
     """A rough time for the experiment's training on CPU, validation left out.
 
@@ -62,17 +79,7 @@ def cpu_seconds(experiment: Experiment, threads: int) -> float:
         experiment: for the model's size and the training's length.
         threads: CPU cores used.
     """
-    model, training = experiment.model, experiment.training
-    encoder, decoder = model.encoder_embed_dim or 512, model.decoder_embed_dim or 512
-    weights = (model.encoder_layers or 6) * (4 * encoder**2 + 2 * encoder * (model.encoder_ffn_embed_dim or 1024))
-    weights += (model.decoder_layers or 6) * (8 * decoder**2 + 2 * decoder * (model.decoder_ffn_embed_dim or 1024))
-    weights += decoder * experiment.text.merges
-    lengths = []
-    if training.max_update:
-        lengths.append(training.max_update * training.max_tokens)
-    if training.max_epoch:
-        lengths.append(training.max_epoch * pairs(experiment.corpus) * TOKENS_PER_PAIR)
-    return min(lengths) * 6 * weights / (FLOPS_PER_CORE * threads)
+    return target_tokens(experiment) * 6 * weights(experiment) / (FLOPS_PER_CORE * threads)
 
 
 def pairs(corpus: Corpus) -> int:
@@ -95,14 +102,3 @@ def refusal(experiment: Experiment, threads: int) -> str | None:
         f"{experiment.model.arch} would train about {seconds / 86400:.1f} days on {threads} CPU cores, and no GPU is "
         f'visible here; insist with overrides="runtime.device=cpu", or try recipe=cpu_small or recipe=demo.'
     )
-
-
-def refuse(experiments: Iterable[Experiment], threads: int) -> None:
-    """End with one sentence if one of the trainings about to start should not.
-
-    Raises:
-        SystemExit: before any job has run.
-    """
-    for experiment in experiments:
-        if (reason := refusal(experiment, threads)) is not None:
-            sys.exit(f"bleuprint: {reason}")
