@@ -13,6 +13,7 @@ from bleuprint.schema import Corpus, Experiment, Local, Runtime
 FLOPS_PER_CORE = 60e9
 DEVICES = Path("/dev")
 TOKENS_PER_PAIR = 25  # IWSLT14 after BPE
+DETERMINISTIC = "CUBLAS_WORKSPACE_CONFIG"
 PATIENCE = 12 * 3600  # seconds; a training on CPU that would take longer is refused under device=auto
 
 
@@ -45,12 +46,19 @@ def model_threads(runtime: Runtime, cores: int) -> int:
     return max(1, cores // max(1, len(gpus()) * runtime.jobs_per_gpu))
 
 
-def lease(runtime: Runtime) -> str:
-    """What a command that needs a GPU is preceded by in the shell; nothing on a CPU."""
+def lease(runtime: Runtime, deterministic: bool) -> str:
+    """What a command that needs a GPU is preceded by in the shell; nothing on a CPU.
+
+    Args:
+        runtime: which device, how many jobs share it.
+        deterministic: whether the same seed is to give the same bits: cuBLAS needs a workspace of its own for that, and
+            bleuprint's fairseq plugin takes the variable that gives it one as the sign for torch.
+    """
     if not uses_gpu(runtime):
         return ""
+    workspace = f"env {DETERMINISTIC}=:4096:8 " if deterministic else ""
     places = f" --places {runtime.jobs_per_gpu}" if runtime.jobs_per_gpu > 1 else ""
-    return f"python -m bleuprint.lease --gpus {shlex.quote(','.join(gpus()))}{places}"
+    return f"{workspace}python -m bleuprint.lease --gpus {shlex.quote(','.join(gpus()))}{places}"
 
 
 def weights(experiment: Experiment) -> int:

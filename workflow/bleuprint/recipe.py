@@ -8,7 +8,7 @@ from bleuprint.differences import differing
 from bleuprint.schema import Experiment
 
 # Keys that a recipe's published score does not hang on
-FREE = {"training.fp16", "decoding.max_tokens"}
+FREE = {"training.fp16", "training.deterministic", "decoding.max_tokens"}
 
 
 def changed(choice: Choice) -> dict[str, list[Any]]:

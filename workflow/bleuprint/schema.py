@@ -173,7 +173,7 @@ class Model(Flags):
 class Training(Flags):
     """How it is trained, and which checkpoint becomes the model."""
 
-    own = frozenset({"fp16", "checkpoint", "average_last"})  # fp16: only where there is a GPU
+    own = frozenset({"fp16", "deterministic", "checkpoint", "average_last"})  # fp16: only where there is a GPU
     optimizer: str
     adam_betas: str | None = None
     clip_norm: float | None = None
@@ -195,6 +195,7 @@ class Training(Flags):
     best_checkpoint_metric: str | None = None
     maximize_best_checkpoint_metric: bool | None = None
     fp16: bool
+    deterministic: bool
     checkpoint: Literal["best", "last", "average"]
     average_last: PositiveInt
 
@@ -206,9 +207,10 @@ class Training(Flags):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """As for any section; `average_last` counts only where checkpoints are averaged."""
-        keys = super().identity()
-        return keys if self.checkpoint == "average" else {k: v for k, v in keys.items() if k != "average_last"}
+        """As for any section; `average_last` counts only where checkpoints are averaged, `deterministic` if true."""
+        idle = {"average_last"} if self.checkpoint != "average" else set()
+        idle |= set() if self.deterministic else {"deterministic"}
+        return {key: value for key, value in super().identity().items() if key not in idle}
 
     def flags(self) -> dict[str, Any]:
         """fairseq's flags; the last epochs are kept where they are to be averaged, and two in case one is damaged."""

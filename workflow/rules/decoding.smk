@@ -35,7 +35,9 @@ rule translate:
         how=lambda w, threads: generate_how(PLAN.stage("decoding", w.decoding).experiment, PLAN.runtime),
         target=lambda w: PLAN.stage("decoding", w.decoding).experiment.target,
         tokenizer=lambda w: PLAN.stage("decoding", w.decoding).experiment.text.tokenizer,
-        lease=lambda w, threads: lease(PLAN.runtime),
+        lease=lambda w, threads: lease(
+            PLAN.runtime, PLAN.stage("decoding", w.decoding).experiment.training.deterministic
+        ),
     shell:
         "folder=results/decoding/{wildcards.decoding};"
         " (set -x; python -m bleuprint.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"

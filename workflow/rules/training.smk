@@ -37,7 +37,9 @@ rule train:
         length=lambda w, threads: length_flags(PLAN.stage("training", w.training).experiment.training),
         kind=lambda w, threads: kind_flags(PLAN.stage("training", w.training).experiment.training),
         choice=lambda w, threads: choice_flags(PLAN.stage("training", w.training).experiment.training),
-        lease=lambda w, threads: lease(PLAN.runtime),
+        lease=lambda w, threads: lease(
+            PLAN.runtime, PLAN.stage("training", w.training).experiment.training.deterministic
+        ),
     shell:
         # The save-dir is no output: it survives a failed job, and the next one goes on from its checkpoints
         "folder=results/training/{wildcards.training};"

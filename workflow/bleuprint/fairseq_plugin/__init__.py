@@ -7,6 +7,7 @@ and gone on with at any moment.
 """
 
 import argparse
+import os
 import sys
 from typing import Any
 
@@ -25,6 +26,9 @@ torch.serialization.add_safe_globals(
         numpy.dtypes.Float64DType,
     ]
 )
+
+if "CUBLAS_WORKSPACE_CONFIG" in os.environ:  # training.deterministic; what has no such algorithm is named in the log
+    torch.use_deterministic_algorithms(True, warn_only=True)
 
 if "fairseq_cli.train" in sys.modules:
     from .resumable import install
