@@ -84,5 +84,5 @@ def read_lines(path: Path) -> list[str]:
 
 def last_words(logs: list[str]) -> str:
     """The sentences that bleuprint's commands ended with, out of the many lines of Snakemake's logs."""
-    lines = [line for log in logs for line in read_lines(Path(log))]
+    lines = [line for log in logs for line in Path(log).read_text(encoding="utf-8", errors="replace").split("\n")]
     return "\n".join(dict.fromkeys(line for line in lines if line.startswith("bleuprint: ")))

@@ -5,7 +5,6 @@ import re
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from bleuprint.files import DataError, decode_lines
 
@@ -44,26 +43,24 @@ def read_archive(path: Path, languages: tuple[str, str]) -> Parts:
     return parts
 
 
-class _Limited:
-    """A stream that can only be read on, and not beyond LIMIT bytes."""
+class _Limited(gzip.GzipFile):
+    """A packed stream that unpacks to no more than LIMIT bytes; it is only read on."""
 
-    def __init__(self, stream: IO[bytes], path: Path) -> None:
-        self.stream, self.path, self.given = stream, path, 0
+    given = 0
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         """Up to `size` bytes."""
-        data = self.stream.read(size)
+        data = super().read(size)
         self.given += len(data)
         if self.given > LIMIT:
-            raise DataError(f"{self.path}: refused, it unpacks to more than {LIMIT:,} bytes.")
+            raise DataError(f"{self.name}: refused, it unpacks to more than {LIMIT:,} bytes.")
         return data
 
 
 def _members(path: Path, pair: str, wanted: set[str]) -> Parts:
     lines: Parts = {}
     try:
-        with gzip.open(path) as packed:
-            stream = _Limited(packed, path)
+        with _Limited(path) as stream:
             # As a stream (r|): with seeking, a header can lead tarfile backwards, and round in circles
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for number, member in enumerate(archive, 1):
