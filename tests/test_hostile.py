@@ -13,7 +13,7 @@ import re
 import subprocess
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from pathlib import Path
@@ -50,14 +50,18 @@ FUZZ = int(os.environ.get("FUZZ", "0"))  # how many times as many inputs as in `
 TRIED: Counter[str] = Counter()
 
 
+class Count:
+    """Says at the end how many inputs were tried."""
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.write_line(f"{TRIED.total():10,} hostile inputs tried:")
+        for name, number in TRIED.items():
+            terminalreporter.write_line(f"{number:10,} {name}")
+
+
 @pytest.fixture(scope="module", autouse=True)
-def tried(pytestconfig: pytest.Config) -> Iterator[None]:
-    """Say at the end how many inputs were tried."""
-    yield
-    reporter = pytestconfig.pluginmanager.getplugin("terminalreporter")
-    reporter.write_line(f"\nhostile inputs tried: {TRIED.total():,}")
-    for name, number in TRIED.items():
-        reporter.write_line(f"{number:10,} {name}")
+def count(pytestconfig: pytest.Config) -> None:
+    pytestconfig.pluginmanager.register(Count())
 
 
 def tries(number: int, **inputs: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -66,8 +70,8 @@ def tries(number: int, **inputs: st.SearchStrategy[Any]) -> Callable[[Callable[.
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         @wraps(test)
         def counted(*args: Any, **kwargs: Any) -> None:
-            TRIED[test.__name__] += 1
             test(*args, **kwargs)
+            TRIED[test.__name__] += 1  # not those that `assume` ends
 
         quiet = settings(
             max_examples=number * max(1, FUZZ),
@@ -248,7 +252,7 @@ def letters(text: str) -> str:
     return re.sub(r"[\s\0-\x1f]", "", text)
 
 
-@tries(400, line=LINE, language=LANGUAGE)
+@tries(150, line=LINE, language=LANGUAGE)
 def test_moses_keeps_each_letter_and_mostly_its_tokens(line: str, language: str) -> None:
     """Detokenising sets the spaces by rule, so beside . ' ` and between Chinese characters tokens may change."""
     tokens = tokenize(line, language)
@@ -272,7 +276,7 @@ CONFIG = {
 }
 
 
-@tries(100, train=PAIRS, test=PAIRS, tokenizer=st.sampled_from(["moses", "none"]))
+@tries(40, train=PAIRS, test=PAIRS, tokenizer=st.sampled_from(["moses", "none"]))
 def test_each_pair_is_kept_in_its_place_or_removed_by_rule(
     folder: Path, train: list[tuple[str, str]], test: list[tuple[str, str]], tokenizer: str
 ) -> None:
@@ -318,7 +322,7 @@ def usable(text: list[str], tokenizer: str) -> list[str]:
     return [line for line in found if not tokenise.RESERVED.search(line)]
 
 
-@tries(100, text=LINES, tokenizer=st.sampled_from(["moses", "none"]), merges=st.integers(1, 300))
+@tries(40, text=LINES, tokenizer=st.sampled_from(["moses", "none"]), merges=st.integers(1, 300))
 def test_bpe_comes_undone(text: list[str], tokenizer: str, merges: int) -> None:
     tokens, codes = usable(text, tokenizer), io.StringIO()
     assume(any(len(token) > 1 for line in tokens for token in line.split()))
@@ -329,14 +333,14 @@ def test_bpe_comes_undone(text: list[str], tokenizer: str, merges: int) -> None:
         assert data_utils.post_process(bpe.process_line(f"{line}\n").rstrip("\n"), "@@ ") == line
 
 
-@tries(60, pairs=PAIRS, test=LINES, tokenizer=st.sampled_from(["moses", "none"]), workers=st.sampled_from([1, 1, 1, 3]))
+@tries(25, pairs=PAIRS, test=LINES, tokenizer=st.sampled_from(["moses", "none"]), workers=st.sampled_from([1, 1, 1, 3]))
 def test_fairseq_binarises_each_line_in_its_place(
     pairs: list[tuple[str, str]], test: list[str], tokenizer: str, workers: int
 ) -> None:
     """With the training text's dictionary all its tokens come back, and of other text at least its length."""
     train = usable([source for source, _ in pairs], tokenizer)
     test = usable(test, tokenizer)
-    assume(any(train))
+    assume(any(train) and test)
     with TemporaryDirectory() as name:
         folder = Path(name)
         for part, text in (("train", train), ("test", test)):
@@ -355,7 +359,7 @@ def test_fairseq_binarises_each_line_in_its_place(
         binarise(words)
         dictionary = Dictionary.load(str(folder / "bin/dict.de.txt"))
         for part, text in (("train", train), ("test", test)):
-            found = indexed_dataset.make_dataset(str(folder / f"bin/{part}.de-None.de"), "mmap")
+            found = indexed_dataset.make_dataset(str(folder / f"bin/{part}.de-en.de"), "mmap")
             assert len(found) == len(text)
             for ids, line in zip(found, text, strict=True):
                 assert ids.tolist() == [*map(dictionary.index, line.split()), dictionary.eos()]
@@ -392,9 +396,9 @@ def test_translations_come_back_in_order_or_not_at_all(text: list[str], data: st
     lost = data.draw(st.sampled_from([line for line in generated if line.startswith("H-")]))
     number = lost.split("\t")[0]
     kept = [line for line in generated if not line.startswith(f"{number}\t")]
-    for lines, sentences in ((kept, len(text)), (generated, len(text) + 1), (generated, len(text) - 1)):
+    for found, sentences in ((kept, len(text)), (generated, len(text) + 1), (generated, len(text) - 1)):
         with pytest.raises(DataError, match=r"translated \d+ of \d+ test sentences"):
-            hypotheses(lines, sentences)
+            hypotheses(found, sentences)
 
 
 FIGURE = st.one_of(
@@ -417,7 +421,7 @@ LOG_LINE = st.one_of(
 )
 
 
-@tries(300, log=st.lists(LOG_LINE, max_size=8), max_epoch=st.sampled_from([None, 3]))
+@tries(150, log=st.lists(LOG_LINE, max_size=8), max_epoch=st.sampled_from([None, 3]))
 def test_following_a_log_never_fails(log: list[str], max_epoch: int | None) -> None:
     display = Display(max_epoch, max_update=7, name="x", stream=io.StringIO())
     for line in log:
@@ -441,7 +445,7 @@ METRICS = [
 ]
 
 
-@tries(60, pairs=PAIRS, metric=st.sampled_from(METRICS))
+@tries(40, pairs=PAIRS, metric=st.sampled_from(METRICS))
 def test_any_text_is_scored(pairs: list[tuple[str, str]], metric: dict[str, Any]) -> None:
     found, references = (list(side) for side in zip(*pairs, strict=True))
     row = score(metric, found, references, 100)
@@ -554,7 +558,7 @@ def test_fairseq_does_not_run_what_a_checkpoint_carries(tmp_path: Path) -> None:
         for language in LANGUAGES:
             write_lines(tmp_path / f"{part}.{language}", ["a b c"] * 3)
     prefixes = {f"{part}pref": tmp_path / part for part in ("train", "valid", "test")}
-    binarise([*argv({"source_lang": "de", "target_lang": "en", "destdir": tmp_path / "bin"} | prefixes)])
+    binarise(argv({"source_lang": "de", "target_lang": "en", "destdir": tmp_path / "bin"} | prefixes))
     state = {"args": None, "cfg": None, "model": {}, "extra_state": Evil(tmp_path / "ran")}
     torch.save(state, tmp_path / "evil.pt")
     plugin = ROOT / "workflow/bleuprint/fairseq_plugin"
@@ -601,7 +605,13 @@ def test_a_shell_gets_the_very_arguments(folder: Path, flags: dict[str, Any]) ->
     assert not (folder / "pwned").exists()
 
 
-HOSTILE = "a  b\t'c' \"d\"; touch pwned; $(touch pwned) `touch pwned` {x} {{y}} {params.flags} %s $HOME \\ \\' \n touch pwned\n# !! * ~ ü\u2028"
+HOSTILE = (
+    "a  b\t'c' \"d\"; touch pwned; $(touch pwned) `touch pwned` {x} {{y}} {params.flags} %s $HOME \\ \\' \n"
+    "touch pwned\n+ touch pwned\n# !! * ~ ü\u2028"
+)
+
+
+TINY = ["corpus.pairs=100", "corpus.valid_pairs=5", "corpus.test_pairs=5", "text.merges=50", "training.eval_bleu=true"]
 
 
 def quoted(value: str) -> str:
@@ -621,7 +631,7 @@ def test_config_values_reach_fairseq_as_they_are(
     snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
 ) -> None:
     overrides = given_as(
-        *["corpus.pairs=100", "corpus.valid_pairs=5", "corpus.test_pairs=5", "text.merges=50", "training.eval_bleu=true"],
+        *TINY,
         f"training.adam_betas={quoted(HOSTILE)}",
         f"training.eval_bleu_detok={quoted('-x ' + HOSTILE)}",
         "training.eval_bleu_args={note:" + quoted(HOSTILE) + "}",
@@ -637,12 +647,13 @@ def test_config_values_reach_fairseq_as_they_are(
     assert json.loads(train[train.index("--eval-bleu-args") + 1])["note"] == HOSTILE
     assert train[train.index("--wandb-project") + 1] == HOSTILE
     assert generate[generate.index("--model-overrides") + 1] == HOSTILE
+    # commands.sh typed again, with commands that only record their arguments
+    (tmp_path / "python").symlink_to("/bin/true")
+    (tmp_path / "subword-nmt").symlink_to("/bin/true")
     (script,) = tmp_path.glob("results/runs/*/commands.sh")
-    traced = [line for line in script.read_text().split("\n") if " fairseq-train " in line]
-    replayed = subprocess.run(
-        ["bash", "-c", f"set -- {traced[0].partition('fairseq-train')[2]}; printf '%s\\0' \"$@\""], capture_output=True
-    )
-    assert replayed.stdout.decode().split("\0")[:-1] == train[1:]
+    again = {"PATH": f"{tmp_path}{os.pathsep}{fake_fairseq['PATH']}", "CALLS": str(tmp_path / "again.jsonl")}
+    subprocess.run(["bash", str(script)], cwd=tmp_path, env=os.environ | again, capture_output=True)
+    assert [json.loads(line) for line in (tmp_path / "again.jsonl").read_text().splitlines()] == calls
     assert pwned(tmp_path) == []
 
 
@@ -657,13 +668,12 @@ def test_hostile_paths_are_only_paths(snakemake: Snakemake, tmp_path: Path) -> N
     assert result.returncode == 0, result.stderr
     (place / "-x").mkdir()
     size = archive(place / "-x", MEMBERS).stat().st_size
-    for where in (f"runtime.mirror={quoted(f'{name}/-x')}", f"corpus.sources=[{quoted(f'{name}/-x/de-en.tgz')}]"):
-        found = given_as("corpus.sources=[]", where, f"corpus.bytes={size}")
-        result = snakemake("corpus", "--config", "recipe=demo", "corpus=iwslt14_de_en", found)
-        assert result.returncode == 0, result.stderr
-        for raw in tmp_path.glob("results/corpus/iwslt14*/raw"):
-            assert read_lines(raw / "train.de")[0] == "Titel"
-            (raw / "train.de").unlink()
+    mirror, sources = quoted(f"{name}/-x"), quoted(f"{name}/nothing")
+    found = given_as(f"runtime.mirror={mirror}", f"corpus.sources=[{sources}]", f"corpus.bytes={size}")
+    result = snakemake("corpus", "--config", "recipe=demo", "corpus=iwslt14_de_en", found)
+    assert result.returncode == 0, result.stderr
+    (raw,) = tmp_path.glob("results/corpus/iwslt14*/raw")
+    assert read_lines(raw / "train.de")[0] == "Titel"
     assert pwned(tmp_path) == []
 
 
@@ -689,11 +699,6 @@ def test_no_name_climbs_and_no_value_holds_a_nul(overrides: list[str]) -> None:
 
 
 def test_a_target_outside_the_results_is_refused(snakemake: Snakemake, tmp_path: Path) -> None:
-    for target in (
-        "results/training/../../x/checkpoint.pt",
-        "results/runs/../../../x/scores.json",
-        "../results/report/scores.tsv",
-    ):
-        result = snakemake(target, "-n", "--config", "recipe=demo")
-        assert result.returncode != 0
-        assert not (tmp_path / "results").exists()
+    result = snakemake("results/training/../../x/checkpoint.pt", "--config", "recipe=demo")
+    assert result.returncode != 0 and "No rule to produce x/checkpoint.pt" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) in ([], [".snakemake"])

@@ -1,6 +1,9 @@
 """A run's folder, filled from its stages' folders, and read again."""
 
 import os
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import yaml
 from bleuprint.files import DataError, read_json, read_lines, replacing, write_json, write_lines
 
 FORMAT = 2  # of a run's scores.json
+LONGEST = 1000  # lines of one traced command
 LINKS = [
     ("training", "checkpoint.pt"),
     ("training", "metrics.jsonl"),
@@ -52,8 +56,28 @@ def commands(logs: list[Path]) -> list[str]:
     lines = ["#!/usr/bin/env bash", "# The commands of this run as they ran, to be typed in the folder of results/."]
     for log in logs:
         lines += ["", f"# {log}"]
-        lines += [line.removeprefix("+ ") for line in read_lines(log) if line.startswith("+ ")]
+        lines += _traced(read_lines(log))
     return lines
+
+
+def _traced(log: list[str]) -> Iterator[str]:
+    """The traced commands, each whole: a quoted argument may hold line feeds, and what looks like a command."""
+    number = 0
+    while number < len(log):
+        length = 1
+        if log[number].startswith("+ "):
+            length = _closed(log[number : number + LONGEST])
+            yield "\n".join(log[number : number + length]).removeprefix("+ ")
+        number += length
+
+
+def _closed(lines: list[str]) -> int:
+    """How many of `lines` it takes until every quote is closed; 1 if none is enough."""
+    for length in range(1, len(lines) + 1):
+        with suppress(ValueError):  # shlex's: no closing quotation
+            shlex.split("\n".join(lines[:length]))
+            return length
+    return 1
 
 
 def read_run(path: Path) -> dict[str, Any]:
