@@ -40,6 +40,7 @@ CONFIG = {
         ("a & b < c | d [e]", "a &amp; b &lt; c &#124; d &#91; e &#93;"),
         ("über-mäßig", "über-mäßig"),
         ("a\0b \x1bc", "ab c"),  # control characters go
+        ("DOTMULTI DOTMULTIDOTMULTI", "DOTMULTI DOTMULTI DOTMULTI"),
         ("DOTMULTI x.DOTDOTMULTI, DOT\0MULTI ..", "DOTMULTI x . DOTDOTMULTI , DOTMULTI .."),  # Perl makes dots of these
     ],
 )

@@ -30,7 +30,8 @@ def tokenize(line: str, language: str) -> str:
         junk, nothing = MosesTokenizer.ASCII_JUNK
         pieces = MARK.split(junk.sub(nothing, " ".join(line.split())))
         if len(pieces) > 1:
-            return " ".join(piece if MARK.fullmatch(piece) else tokenize(piece, language) for piece in pieces if piece)
+            parts = (piece if MARK.fullmatch(piece) else tokenize(piece, language) for piece in pieces)
+            return " ".join(filter(None, parts))
     tokens: str = _tokenizer(language).tokenize(line, return_str=True, escape=True)
     if tokens.endswith(".") and not tokens.endswith((" .", "..")) and len(tokens) > 1:
         return tokens[:-1] + " ."
