@@ -6,16 +6,17 @@ Whatever comes, lines stay aligned and in order, nothing is lost silently, or a 
 import gzip
 import io
 import json
-import logging
 import os
 import pickle
 import re
 import subprocess
 import tarfile
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import wraps
+from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,11 +24,10 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT, Snakemake
-from fairseq import options
-from fairseq.data import Dictionary, data_utils, indexed_dataset
-from fairseq_cli import preprocess
+from fairseq_process import binarised, without_bpe
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sacremoses.util import is_cjk
 from subword_nmt.apply_bpe import BPE
 from subword_nmt.learn_bpe import learn_bpe
@@ -40,6 +40,7 @@ from bleuprint.corpus.lines import check_aligned, hold_out, read_text
 from bleuprint.decoding import hypotheses
 from bleuprint.files import DataError, decode_lines, read_lines, write_lines
 from bleuprint.flags import argv, shell
+from bleuprint.schema import Files
 from bleuprint.scoring import score, sentence_scores
 from bleuprint.text import tokenise
 from bleuprint.text.moses import detokenize, tokenize
@@ -321,6 +322,13 @@ def test_each_pair_is_kept_in_its_place_or_removed_by_rule(
         assert list(zip(*written, strict=True)) == pairs
 
 
+@pytest.fixture(scope="module")
+def fairseq() -> Iterator[Callable[..., Any]]:
+    """`fairseq(function, *arguments)`: the answer of a function of fairseq_process.py."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        yield lambda function, *arguments: pool.submit(function, *arguments).result()
+
+
 def usable(text: list[str], tokenizer: str) -> list[str]:
     """The text stage's tokens of those lines that it does not refuse."""
     found = (tokens_of([line], "en", tokenizer, lowercase=False)[0] for line in text)
@@ -328,61 +336,31 @@ def usable(text: list[str], tokenizer: str) -> list[str]:
 
 
 @tries(40, text=LINES, tokenizer=st.sampled_from(["moses", "none"]), merges=st.integers(1, 300))
-def test_bpe_comes_undone(text: list[str], tokenizer: str, merges: int) -> None:
+def test_bpe_comes_undone(fairseq: Callable[..., Any], text: list[str], tokenizer: str, merges: int) -> None:
     tokens, codes = usable(text, tokenizer), io.StringIO()
     assume(any(len(token) > 1 for line in tokens for token in line.split()))
     learn_bpe(io.StringIO("".join(f"{line}\n" for line in [*tokens, *tokens])), codes, merges)
     assume(codes.getvalue().count("\n") > 1)
     bpe = BPE(codes)
-    for line in tokens:
-        assert data_utils.post_process(bpe.process_line(f"{line}\n").rstrip("\n"), "@@ ") == line
+    segmented = [bpe.process_line(f"{line}\n").rstrip("\n") for line in tokens]
+    assert fairseq(without_bpe, segmented) == tokens
 
 
-@tries(25, pairs=PAIRS, test=LINES, tokenizer=st.sampled_from(["moses", "none"]), workers=st.sampled_from([1, 1, 1, 3]))
+@tries(25, train=LINES, test=LINES, tokenizer=st.sampled_from(["moses", "none"]), workers=st.sampled_from([1, 1, 1, 3]))
 def test_fairseq_binarises_each_line_in_its_place(
-    pairs: list[tuple[str, str]], test: list[str], tokenizer: str, workers: int
+    fairseq: Callable[..., Any], train: list[str], test: list[str], tokenizer: str, workers: int
 ) -> None:
-    """With the training text's dictionary all its tokens come back, and of other text at least its length."""
-    train = usable([source for source, _ in pairs], tokenizer)
-    test = usable(test, tokenizer)
-    assume(any(train) and test)
+    """All tokens of the training text come back; of other text those that the training text has."""
+    parts = {"train": usable(train, tokenizer), "test": usable(test, tokenizer)}
+    assume(any(parts["train"]) and parts["test"])
     with TemporaryDirectory() as name:
-        folder = Path(name)
-        for part, text in (("train", train), ("test", test)):
-            write_lines(folder / f"{part}.de", text)
-        flags = shell({"trainpref": folder / "train", "testpref": folder / "test", "destdir": folder / "bin"})
-        words = [
-            "--source-lang",
-            "de",
-            "--target-lang",
-            "en",
-            "--only-source",
-            "--workers",
-            str(workers),
-            *flags.split(),
-        ]
-        binarise(words)
-        dictionary = Dictionary.load(str(folder / "bin/dict.de.txt"))
-        for part, text in (("train", train), ("test", test)):
-            found = indexed_dataset.make_dataset(str(folder / f"bin/{part}.de-en.de"), "mmap")
-            assert len(found) == len(text)
-            for ids, line in zip(found, text, strict=True):
-                assert ids.tolist() == [*map(dictionary.index, line.split()), dictionary.eos()]
-                if part == "train":
-                    assert dictionary.string(ids) == line
-
-
-def binarise(words: list[str]) -> None:
-    """fairseq-preprocess in this process, without a log file left open."""
-    before = list(preprocess.logger.handlers)
-    level, preprocess.logger.level = preprocess.logger.level, logging.ERROR
-    try:
-        preprocess.main(options.get_preprocessing_parser().parse_args(words))
-    finally:
-        preprocess.logger.level = level
-        for handler in set(preprocess.logger.handlers) - set(before):
-            preprocess.logger.removeHandler(handler)
-            handler.close()
+        for part, text in parts.items():
+            write_lines(Path(name, f"{part}.de"), text)
+        index, ids = fairseq(binarised, Path(name), list(parts), workers)
+    for part, text in parts.items():
+        expected = [[index.get(token, index["<unk>"]) for token in line.split()] for line in text]
+        assert ids[part] == [[*line, index["</s>"]] for line in expected]
+        assert part == "test" or index["<unk>"] not in chain(*expected)
 
 
 # Translations, logs, scores
@@ -535,6 +513,16 @@ def test_an_archive_of_very_many_members_is_refused(tmp_path: Path) -> None:
         read_archive(archive(tmp_path, MEMBERS | many), LANGUAGES)
 
 
+@pytest.mark.parametrize("kind", [b"1", b"2", b"3", b"4", b"6", b"S"])
+def test_only_plain_files_and_folders_are_taken(kind: bytes, tmp_path: Path) -> None:
+    """Not hard and symbolic links, devices, pipes and sparse files."""
+    info = tarfile.TarInfo("de-en/x")
+    info.type, info.linkname = kind, "/etc/passwd"
+    (tmp_path / "x.tgz").write_bytes(gzip.compress(info.tobuf() + bytes(1024)))
+    with pytest.raises(DataError, match="member 'de-en/x' is a link, a device or a sparse file"):
+        read_archive(tmp_path / "x.tgz", LANGUAGES)
+
+
 def test_headers_without_end_are_refused(tmp_path: Path) -> None:
     """A header of its own for each header: tarfile calls itself for each of them."""
     info = tarfile.TarInfo("x")
@@ -563,7 +551,8 @@ def test_fairseq_does_not_run_what_a_checkpoint_carries(tmp_path: Path) -> None:
         for language in LANGUAGES:
             write_lines(tmp_path / f"{part}.{language}", ["a b c"] * 3)
     prefixes = {f"{part}pref": tmp_path / part for part in ("train", "valid", "test")}
-    binarise(argv({"source_lang": "de", "target_lang": "en", "destdir": tmp_path / "bin"} | prefixes))
+    words = argv({"source_lang": "de", "target_lang": "en", "destdir": tmp_path / "bin"} | prefixes)
+    subprocess.run(["fairseq-preprocess", *words], check=True, capture_output=True)
     state = {"args": None, "cfg": None, "model": {}, "extra_state": Evil(tmp_path / "ran")}
     torch.save(state, tmp_path / "evil.pt")
     plugin = ROOT / "workflow/bleuprint/fairseq_plugin"
@@ -682,25 +671,38 @@ def test_hostile_paths_are_only_paths(snakemake: Snakemake, tmp_path: Path) -> N
     assert pwned(tmp_path) == []
 
 
+SHA256 = "0" * 64
+
+
 @pytest.mark.parametrize(
-    "overrides",
+    ("overrides", "message"),
     [
-        ["corpus=iwslt14_de_en", "corpus.archive=.."],
-        ["corpus=iwslt14_de_en", "corpus.archive='../x'"],
-        ["corpus=multi30k_de_en", "+corpus.files={'../../x.de':{name:x,sha256:" + "0" * 64 + "}}"],
-        ["corpus=multi30k_de_en", "corpus.files.train\\.de.name=.."],
-        ["source='../x'"],
-        ["model='../../etc/passwd'"],
-        ["recipe=/etc/passwd"],
-        ["training.adam_betas='a\0b'"],
-        ["+training.x='a\ud800b'"],
-        ["runtime.mirror='a\0b'"],
+        (["corpus=iwslt14_de_en", "corpus.archive=.."], "corpus.archive=..: string should match"),
+        (["corpus=iwslt14_de_en", "corpus.archive='../x'"], "corpus.archive=../x: string should match"),
+        (["corpus=multi30k_de_en", f"corpus.files={{'../x.de':{{name:x,sha256:{SHA256}}}}}"], "x.de"),
+        (["source='../x'"], "source=../x: string should match"),
+        (["model='../../etc/passwd'"], "model=../../etc/passwd: no such model"),
+        (["recipe=/etc/passwd"], "recipe=/etc/passwd: no such recipe"),
+        (["training.adam_betas='a\0b'"], "training.adam_betas='a\\x00b': holds a NUL"),
+        (["training.eval_bleu_args={note:'a\0b'}"], "training.eval_bleu_args.note='a\\x00b': holds a NUL"),
+        (["+training.x='a\ud800b'"], "training.x='a\\ud800b': holds a NUL or what is no Unicode"),
+        (["runtime.mirror='a\0b'"], "runtime.mirror='a\\x00b': holds a NUL"),
     ],
 )
-def test_no_name_climbs_and_no_value_holds_a_nul(overrides: list[str]) -> None:
+def test_no_name_climbs_and_no_value_holds_a_nul(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         experiments({"overrides": overrides})
-    assert "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [("../x.de", "x"), ("train.de/../../x", "x"), ("x.de", "x"), ("train.de", ".."), ("train.de", "a/b")],
+)
+def test_published_files_do_not_climb(part: str, name: str) -> None:
+    facts = {"kind": "files", "languages": ("de", "en"), "sources": [], "pairs": None}
+    with pytest.raises(ValidationError, match="should match pattern"):
+        Files.model_validate(facts | {"files": {part: {"name": name, "sha256": SHA256}}})
 
 
 def test_a_target_outside_the_results_is_refused(snakemake: Snakemake, tmp_path: Path) -> None:
