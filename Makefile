@@ -35,7 +35,7 @@ test: env browser
 
 # Many more of the made-up hostile inputs that `make test` tries a few of, and others each time; a quarter of an hour
 fuzz: env
-	FUZZ=20 pytest tests/test_hostile.py
+	FUZZ=40 pytest tests/test_hostile.py
 
 # The report is tested in headless Chromium: Debian's, installed here if that is possible
 browser:
