@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: env demo test browser bench lock
+.PHONY: env demo test fuzz browser bench lock
 
 env: $(STAMP)
 
@@ -32,6 +32,10 @@ test: env browser
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 	pytest
+
+# Many more of the made-up hostile inputs that `make test` tries a few of, and others each time; a quarter of an hour
+fuzz: env
+	FUZZ=40 pytest tests/test_hostile.py
 
 # The report is tested in headless Chromium: Debian's, installed here if that is possible
 browser:

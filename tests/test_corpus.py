@@ -4,7 +4,10 @@ import gzip
 import hashlib
 import io
 import re
+import shutil
+import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -51,6 +54,9 @@ class Answer:
     stall: float = 0  # seconds of silence before it ends
     ranges: bool = True  # whether a Range header is honoured
     chunked: bool = False  # no Content-Length
+    pause: float = 0  # seconds after every so many
+    grain: int = 1  # bytes
+    head: bool = True  # False: not even the head of the answer comes to its end
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -86,11 +92,19 @@ class Handler(BaseHTTPRequestHandler):
             status = 206 if body else 416
         sent = body[: answer.cut]
         self.server.served += len(sent)
+        if not answer.head:
+            self._trickle(b"HTTP/1.0 200 OK\r\nX-Filler: " + sent, answer)
+            return
         self.send_response(status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header(*(("Transfer-Encoding", "chunked") if answer.chunked else ("Content-Length", str(len(body)))))
+        length = ("Transfer-Encoding", "chunked") if answer.chunked else ("Content-Length", str(len(body)))
+        if "Content-Length" not in answer.headers:
+            self.send_header(*length)
         self.end_headers()
+        if answer.pause:
+            self._trickle(sent, answer)
+            return
         with suppress(ConnectionError):  # the client may have had enough
             for at in range(0, len(sent), 10_000):
                 piece = sent[at : at + 10_000]
@@ -98,6 +112,12 @@ class Handler(BaseHTTPRequestHandler):
             if answer.chunked and len(sent) == len(body):
                 self.wfile.write(b"0\r\n\r\n")
         time.sleep(answer.stall)
+
+    def _trickle(self, data: bytes, answer: Answer) -> None:
+        with suppress(ConnectionError):
+            for at in range(0, len(data), answer.grain):
+                self.wfile.write(data[at : at + answer.grain])
+                time.sleep(answer.pause)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep standard error for the progress bar."""
@@ -149,6 +169,113 @@ def test_silent_server_is_asked_again(server: Server, tmp_path: Path, monkeypatc
     assert server.ranges["/a"] == [None, f"bytes={CHUNK}-"]
 
 
+@pytest.mark.parametrize("answer", [Answer(pause=0.01), Answer(pause=0.01, head=False)])
+def test_a_server_that_trickles_is_left(
+    answer: Answer, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte comes within the socket's time limit, the file would take an hour."""
+    monkeypatch.setattr(fetch, "WATCH", 0.2)
+    monkeypatch.setattr(fetch, "ATTEMPTS", 2)
+    began = time.monotonic()
+    with pytest.raises(DataError, match=r"less than 2,000 bytes came in 0.2 seconds"):
+        fetch.fetch(NAME, [server.offer("/a", answer)], tmp_path, **FACTS)
+    assert len(server.ranges["/a"]) == 2
+    assert time.monotonic() - began < 5
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert fetch.fetch(NAME, [server.offer("/b", Answer())], tmp_path, **FACTS).read_bytes() == BODY
+
+
+def test_a_slow_server_that_gets_on_is_waited_for(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "WATCH", 0.4)
+    url = server.offer("/a", Answer(pause=0.05, grain=10_000))
+    assert fetch.fetch(NAME, [url], tmp_path, **FACTS).read_bytes() == BODY
+    assert server.ranges["/a"] == [None]
+
+
+@pytest.mark.parametrize("answer", [Answer(chunked=True), Answer()])
+@pytest.mark.parametrize("size", [None, 100_000])
+def test_a_server_that_sends_too_much_is_left(
+    size: int | None, answer: Answer, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "LARGEST", 100_000)
+    with pytest.raises(DataError, match=r"wrong size, .* bytes.* where 100,000 (were expected|are the limit)"):
+        fetch.fetch(NAME, [server.offer("/a", answer)], tmp_path, size=size, digest=FACTS["digest"])
+    assert len(server.ranges["/a"]) == 1
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("length", ["soon", "-1", "1e9", "10, 20"])
+def test_a_length_that_is_no_number_is_no_crash(length: str, server: Server, tmp_path: Path) -> None:
+    url = server.offer("/a", Answer(headers={"Content-Length": length}))
+    with suppress(DataError):
+        assert fetch.fetch(NAME, [url], tmp_path, **FACTS).read_bytes() == BODY
+
+
+def test_a_server_that_goes_on_elsewhere_is_asked_for_all(server: Server, tmp_path: Path) -> None:
+    elsewhere = Answer(headers={"Content-Range": "bytes 0-299999/300000"})
+    url = server.offer("/a", Answer(cut=100_000), elsewhere, Answer())
+    assert fetch.fetch(NAME, [url], tmp_path, size=len(BODY)).read_bytes() == BODY
+    assert server.ranges["/a"] == [None, "bytes=100000-", None]
+
+
+@pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x", "//", "/a", "data:,x"])
+def test_a_redirect_leads_only_to_the_web(target: str, server: Server, tmp_path: Path) -> None:
+    url = server.offer("/a", Answer(b"", 302, headers={"Location": target}))
+    with pytest.raises(DataError, match="could not be had"):
+        fetch.fetch(NAME, [url], tmp_path)
+    assert files(tmp_path) == []
+
+
+@pytest.fixture
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that nobody vouches for, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl to make a certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    paths = folder / "certificate.pem", folder / "key.pem"
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    )
+    words = [*command.split(), "-out", str(paths[0]), "-keyout", str(paths[1])]
+    subprocess.run(words, check=True, capture_output=True)
+    return paths
+
+
+@pytest.fixture
+def secure(certificate: tuple[Path, Path], server: Server) -> Iterator[Server]:
+    """Another server like `server`, by https."""
+    with Server() as secure:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        secure.socket = context.wrap_socket(secure.socket, server_side=True)
+        Thread(target=secure.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield secure
+        secure.shutdown()
+
+
+def test_an_unknown_certificate_is_refused(
+    secure: Server, certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = secure.offer("/a", Answer()).replace("http:", "https:")
+    with pytest.raises(DataError, match="no secure connection, its certificate may be unknown here"):
+        fetch.fetch(NAME, [url], tmp_path, **FACTS)
+    assert secure.served == 0
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    assert fetch.fetch(NAME, [url], tmp_path, **FACTS).read_bytes() == BODY
+
+
+def test_https_is_not_left_on_the_way(
+    secure: Server, server: Server, certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    plain = server.offer("/plain", Answer())
+    url = secure.offer("/a", Answer(b"", 302, headers={"Location": plain})).replace("http:", "https:")
+    with pytest.raises(DataError, match="the server sends on to an address without https"):
+        fetch.fetch(NAME, [url], tmp_path, **FACTS)
+
+
 def test_redirected_download_is_resumed(server: Server, tmp_path: Path) -> None:
     target = server.offer("/there", Answer(cut=100_000), Answer())
     url = server.offer("/here", Answer(b"", 302, headers={"Location": target}))
@@ -165,7 +292,7 @@ def test_server_without_ranges_starts_from_zero(server: Server, tmp_path: Path) 
 def test_unfinished_file_that_does_not_fit_is_dropped(server: Server, tmp_path: Path) -> None:
     """The server's file became shorter than what is there of it: 416, then from zero."""
     url = server.offer("/a", Answer(BODY + BODY, cut=350_000), Answer())
-    assert fetch.fetch(NAME, [url], tmp_path, **FACTS).read_bytes() == BODY
+    assert fetch.fetch(NAME, [url], tmp_path, digest=FACTS["digest"]).read_bytes() == BODY
     assert server.ranges["/a"] == [None, "bytes=350000-", None]
 
 
@@ -343,10 +470,10 @@ def test_archive(prefix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ({"de-en/../x": b""}, "member de-en/../x leaves the archive's folder"),
-        ({"/x": b""}, "member /x leaves the archive's folder"),
-        ({"de-en/x": None}, "member de-en/x is a link or a device"),
-        ({"de-en/train.tags.de-en.de": None}, "member de-en/train.tags.de-en.de is a link or a device"),
+        ({"de-en/../x": b""}, "member 'de-en/../x' leaves the archive's folder"),
+        ({"/x": b""}, "member '/x' leaves the archive's folder"),
+        ({"de-en/x": None}, "member 'de-en/x' is a link, a device"),
+        ({"de-en/train.tags.de-en.de": None}, "member 'de-en/train.tags.de-en.de' is a link, a device"),
         ({"de-en/train.tags.de-en.en": b"a\nb\n\xe4\n"}, "train.tags.de-en.en, line 3: not UTF-8 (byte 0xe4)"),
     ],
 )

@@ -22,6 +22,14 @@ def metrics() -> dict[str, dict[str, Any]]:
     return {name: metric.model_dump() for name, metric in choice.experiment.scoring.metrics.items()}
 
 
+@pytest.mark.parametrize("name", ["chrf", "bleu", "ter"])
+def test_resamples_without_any_text_are_scored(name: str) -> None:
+    """sacrebleu's own mean of the resamples fails here."""
+    metric = {"metric": name, "lowercase": True, "tokenize": None}
+    row = score(metric, ["", "the cat sat down"], ["", "the cat sat down"], 100)
+    assert row["score"] == pytest.approx(0 if name == "ter" else 100)
+
+
 def test_each_metric_is_sacrebleus() -> None:
     found = {name: score(metric, HYPOTHESES, REFERENCES, 200) for name, metric in metrics().items()}
     tokens = sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES], lowercase=True, tokenize="none", force=True)

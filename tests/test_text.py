@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,9 @@ CONFIG = {
         ("", ""),
         ("a & b < c | d [e]", "a &amp; b &lt; c &#124; d &#91; e &#93;"),
         ("über-mäßig", "über-mäßig"),
+        ("a\0b \x1bc", "ab c"),  # control characters go
+        ("DOTMULTI DOTMULTIDOTMULTI", "DOTMULTI DOTMULTI DOTMULTI"),
+        ("DOTMULTI x.DOTDOTMULTI, DOT\0MULTI ..", "DOTMULTI x . DOTDOTMULTI , DOTMULTI .."),  # Perl makes dots of these
     ],
 )
 def test_tokenize_as_perl_does(line: str, tokens: str) -> None:
@@ -106,6 +111,27 @@ def test_nothing_left_is_said(tmp_path: Path) -> None:
     folder = raw(tmp_path / "raw", train=["x " * 200], test=["t"])
     with pytest.raises(DataError, match="no pair is left in train"):
         prepare(folder, tmp_path / "out", CONFIG, 1)
+
+
+@pytest.mark.parametrize("word", ["a@@", "@@", "<s>", "</s>", "<PAD>", "x<unk>"])
+def test_a_token_that_would_not_come_through_is_named(word: str, tmp_path: Path) -> None:
+    """BPE's undoing would glue it to the next token, or fairseq take it for a symbol of its own."""
+    folder = raw(tmp_path / "raw", train=["x"] * 30, test=["a", f"b {word} c"])
+    with pytest.raises(DataError, match=rf"raw/test.de, line 2: the token '{word.lower()}' ends in BPE's mark"):
+        prepare(folder, tmp_path / "out", CONFIG | {"tokenizer": "none"}, 1)
+    prepare(folder, tmp_path / "out", CONFIG, 1)
+
+
+def test_lines_too_long_for_fairseq_are_named(tmp_path: Path) -> None:
+    """1,023 subwords and the end of the sentence fill its 1,024 positions."""
+    for part in ("train", "test"):
+        write_lines(tmp_path / f"{part}.de", ["", "a " * 1022 + "a", "a " * 1023 + "a", "a", "b" * 5000, "a " * 2000])
+    words = [sys.executable, "-m", "bleuprint.text.lengths", tmp_path / "test.de", tmp_path / "train.de"]
+    result = subprocess.run(words, capture_output=True, text=True)
+    assert result.returncode == 0
+    test, train = result.stderr.splitlines()
+    assert "test.de: 2 lines of 1,024 subwords or more, the first is line 3; fairseq will stop at them" in test
+    assert "train.de: 2 lines" in train and "leaves them out" in train
 
 
 def test_differences_name_what_was_expected_and_found() -> None:

@@ -41,6 +41,8 @@ def test_metrics_of_each_kind_of_line() -> None:
     assert (valid["split"], valid["updates"], valid["epoch"], valid["bleu"]) == ("valid", 80, 2.0, 21.5)
     assert metrics_of("2026 | INFO | fairseq.trainer | begin training epoch 1") is None
     assert metrics_of('| train | {"epoch": 1, broken') is None
+    assert metrics_of('| train | {"epoch": 1, broken}') is None
+    assert metrics_of('| train | {"train_loss": "x", "epoch": 1}') is None
 
 
 def test_what_a_resumed_training_did_again_counts_once() -> None:

@@ -116,7 +116,7 @@ def last_words(logs: list[str], folder: Path = Path()) -> str:
         folder: where the pipeline runs.
     """
     said: dict[str, None] = {}  # a set that keeps its order
-    lines = [line for log in logs for line in read_lines(Path(log))]
+    lines = [line for log in logs for line in Path(log).read_text(encoding="utf-8", errors="replace").split("\n")]
     for number, line in enumerate(lines):
         if line.startswith("bleuprint: "):
             more = itertools.takewhile(lambda line: line.startswith("  "), lines[number + 1 :])

@@ -2,7 +2,9 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from bleuprint.files import DataError, read_json, read_lines, sha256, short_hash
 
 FORMAT = 1
 NAME = "provenance.json"
+LONGEST = 1000  # lines of one traced command
 RUNS = Path("results/runs")
 # The logs of a stage's jobs, in their order; beside X.log lies X.benchmark.tsv
 LOGS = {
@@ -88,7 +91,27 @@ def job(log: Path) -> dict[str, Any]:
 
 def traced(log: Path) -> list[str]:
     """The commands in a log, as the shell traced them; what a training's sessions repeat stands once."""
-    return list(dict.fromkeys(line.removeprefix("+ ") for line in read_lines(log) if line.startswith("+ ")))
+    return list(dict.fromkeys(_traced(read_lines(log))))
+
+
+def _traced(log: list[str]) -> Iterator[str]:
+    """The traced commands, each whole: a quoted argument may hold line feeds, and what looks like a command."""
+    number = 0
+    while number < len(log):
+        length = 1
+        if log[number].startswith("+ "):
+            length = _closed(log[number : number + LONGEST])
+            yield "\n".join(log[number : number + length]).removeprefix("+ ")
+        number += length
+
+
+def _closed(lines: list[str]) -> int:
+    """How many of `lines` it takes until every quote is closed; 1 if none is enough."""
+    for length in range(1, len(lines) + 1):
+        with suppress(ValueError):  # shlex's: no closing quotation
+            shlex.split("\n".join(lines[:length]))
+            return length
+    return 1
 
 
 def training_seconds(rows: Sequence[dict[str, Any]]) -> float:

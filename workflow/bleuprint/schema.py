@@ -1,14 +1,18 @@
 """The type of every key in config/: what Hydra composes is checked against this before any job."""
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, StringConstraints, model_validator
 
-Name = Annotated[str, StringConstraints(min_length=1, pattern=r"^[\w.-]+$")]
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]  # also of a file, which must not climb
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 # Some of fairseq's switches take the word True or False where others are bare flags
 Switch = Annotated[Literal["True", "False"], BeforeValidator(lambda value: str(value))]
+PartFile = Annotated[str, StringConstraints(pattern=r"^(train|valid|test)\.[A-Za-z][A-Za-z0-9_]*$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+UNPASSABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Section(BaseModel):
@@ -101,7 +105,7 @@ class Files(Parallel):
     kind: Literal["files"]
     languages: tuple[Language, Language]
     sources: list[str]
-    files: dict[str, PublishedFile]
+    files: dict[PartFile, PublishedFile]
     pairs: PositiveInt | None
 
 
@@ -288,6 +292,15 @@ class Experiment(Section):
     seed: Annotated[int, Field(ge=0)]
     expected: Published | None
 
+    @model_validator(mode="before")
+    @classmethod
+    def can_be_passed_on(cls, values: Any) -> Any:
+        """No command line can carry a NUL, and no file half a surrogate pair."""
+        for key, value in _texts(values, ""):
+            if UNPASSABLE.search(value):
+                raise ValueError(f"{key}={value!r}: holds a NUL or what is no Unicode; no command can be given that")
+        return values
+
     @model_validator(mode="after")
     def names_each_flag_once(self) -> "Experiment":
         """A flag in both `model` and `training` would leave it open which one fairseq obeys."""
@@ -304,3 +317,16 @@ class Experiment(Section):
                 f"{' and '.join(self.corpus.languages)}; name each of them once"
             )
         return self
+
+
+def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Every string in `value`, keys of mappings too, with where it stands."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield key, str(name)
+            yield from _texts(item, f"{key}.{name}".removeprefix("."))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item, key)

@@ -54,6 +54,7 @@ def score(metric: dict[str, Any], hypotheses: list[str], references: list[str], 
     if len(hypotheses) != len(references) or not references:
         raise DataError(f"{len(hypotheses)} hypotheses cannot be scored against {len(references)} references.")
     sacrebleus = scorer(metric)
+    _in_plain_floats(sacrebleus)
     result = sacrebleus.corpus_score(hypotheses, [references], n_bootstrap=resamples)
     signature = str(sacrebleus.get_signature())
     interval = json.loads(result.format(width=4, signature=signature, is_json=True))  # without one where all is zero
@@ -67,6 +68,18 @@ def score(metric: dict[str, Any], hypotheses: list[str], references: list[str], 
     if isinstance(result, BLEUScore):
         row |= {"brevity_penalty": result.bp, "length_ratio": result.ratio, "precisions": result.precisions}
     return row
+
+
+def _in_plain_floats(sacrebleus: Metric) -> None:
+    """The mean of the resamples fails where one of them is a float (nothing to compare) and another one numpy's."""
+    compute = sacrebleus._compute_score_from_stats
+
+    def plain(stats: list[Any]) -> Any:
+        result = compute(stats)
+        result.score = float(result.score)
+        return result
+
+    sacrebleus._compute_score_from_stats = plain  # type: ignore[method-assign]
 
 
 def sentence_scores(metric: dict[str, Any], hypotheses: list[str], references: list[str]) -> list[float]:

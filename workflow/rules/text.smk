@@ -91,7 +91,8 @@ rule apply_bpe:
     shell:
         "((set -x; mkdir {output}); for file in $(ls {input.tokenized} | grep -v '[.]both$'); do (set -x;"
         " subword-nmt apply-bpe --codes {input.codes} --input {input.tokenized}/$file --output {output}/$file"
-        " --num-workers {threads}); done) > {log} 2>&1"
+        " --num-workers {threads}); done) > {log} 2>&1;"
+        " python -m bleuprint.text.lengths {output}/* 2>&1 | tee -a {log} >&2"
 
 
 rule binarise:

@@ -10,8 +10,8 @@ def arguments(corpus: CorpusConfig, runtime: Runtime) -> list[str]:
     if isinstance(corpus, Iwslt14):
         words += ["--archive", corpus.archive]
     if isinstance(corpus, Iwslt14 | Files):
-        words += [word for source in corpus.sources for word in ("--source", source)]
-        words += ["--mirror", runtime.mirror] if runtime.mirror else []
+        words += [f"--source={source}" for source in corpus.sources]
+        words += [f"--mirror={runtime.mirror}"] if runtime.mirror else []
     if isinstance(corpus, Local):
         given = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
         words += [word for part, prefix in given.items() if prefix for word in ("--local", f"{part}={prefix}")]

@@ -3,7 +3,9 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -17,11 +19,18 @@ from bleuprint.files import DataError, sha256
 ATTEMPTS = 5  # per source
 BACKOFF = 1.0  # seconds before the second attempt; doubled for each further one
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
-CHUNK = 1 << 16  # bytes
+WATCH = 60  # seconds, in each of which
+SLOWEST = 10_000  # bytes per second must have come, on the whole
+LARGEST = 1 << 32  # bytes of a file whose size is not known beforehand
+CHUNK = 1 << 14  # bytes
 WAY_OUT = 'put the file into a folder and name that folder with overrides="runtime.mirror=FOLDER"'
 
 
-class Interrupted(Exception):
+class Refused(Exception):
+    """What a source gives is not the file."""
+
+
+class Interrupted(Refused):
     """A transfer that may go well when tried again."""
 
 
@@ -50,7 +59,7 @@ def fetch(
         A verified file, in `folder` or, for local sources, where it lies.
 
     Raises:
-        DataError: no source has the right file, or the disk is too full.
+        DataError: no source has the right file or gives it in time, or the disk is too full.
     """
     landed = folder / name
     if landed.exists() and _mismatch(landed, size, digest) is None:
@@ -66,7 +75,7 @@ def fetch(
             if wrong is None:
                 return path
             failures.append(f"{source}: {wrong}")
-        except (Interrupted, RetryError, requests.RequestException) as error:
+        except (Refused, RetryError, requests.RequestException) as error:
             failures.append(f"{source}: {_reason(error)}")
     unexpected = another and any(": wrong " in failure for failure in failures)
     hint = f"if what is there is what you want, set {another}, else " if unexpected else ""
@@ -100,30 +109,62 @@ def _download(url: str, landed: Path, size: int | None, digest: str | None) -> P
     """Get `url`, as many attempts as it takes, each going on where the one before was cut."""
     landed.parent.mkdir(parents=True, exist_ok=True)
     part = landed.with_name(f"{landed.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
-    for attempt in Retrying(
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential(multiplier=BACKOFF, max=30),
-        retry=retry_if_exception_type((Interrupted, requests.ConnectionError, requests.Timeout)),
-    ):
-        with attempt:
-            _transfer(url, part, size)
-    wrong = _mismatch(part, size, digest)
-    if wrong is not None:
-        part.unlink()
-        raise Interrupted(wrong)
+    try:
+        for attempt in Retrying(
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential(multiplier=BACKOFF, max=30),
+            retry=retry_if_exception_type((Interrupted, requests.ConnectionError, requests.Timeout)),
+        ):
+            with attempt, _watched(part):
+                _transfer(url, part, size)
+        if (wrong := _mismatch(part, size, digest)) is not None:
+            raise Refused(wrong)
+    except Refused:
+        part.unlink(missing_ok=True)
+        raise
     os.replace(part, landed)
     return landed
 
 
+@contextmanager
+def _watched(part: Path) -> Iterator[None]:
+    """Interrupt a transfer that hardly gets on: a socket's own time limit begins anew with each byte.
+
+    An alarm also ends it where it waits for a name, a connection or the head of an answer.
+    """
+    before = _bytes(part)
+
+    def look(*_: object) -> None:
+        nonlocal before
+        before, last = _bytes(part), before
+        if before - last < SLOWEST * WATCH:
+            raise Interrupted(f"less than {SLOWEST * WATCH:,.0f} bytes came in {WATCH} seconds")
+
+    handler = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, WATCH, WATCH)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+
+
+def _bytes(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
 def _transfer(url: str, part: Path, size: int | None) -> None:
     """One HTTP request that appends to `part` what is missing of it."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _bytes(part)
     if size is not None and have == size:
         return
     headers = {"Range": f"bytes={have}-"} if have else {}
     # Identity: a compressed transfer could be neither resumed nor measured
     headers["Accept-Encoding"] = "identity"
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        steps = {urlsplit(step.url).scheme for step in (*response.history, response)}
+        if urlsplit(url).scheme == "https" and steps != {"https"}:
+            raise Refused("the server sends on to an address without https")
         if response.status_code == 416 and have:  # what is there is no beginning of this file
             part.unlink()
             raise Interrupted("the unfinished download did not fit the file")
@@ -132,8 +173,12 @@ def _transfer(url: str, part: Path, size: int | None) -> None:
         response.raise_for_status()
         if response.status_code != 206:
             have = 0
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length is not None else size
+        elif not response.headers.get("Content-Range", f"bytes {have}-").startswith(f"bytes {have}-"):
+            part.unlink()
+            raise Interrupted("the server went on at another place than it was asked to")
+        length = response.headers.get("Content-Length", "")
+        total = have + int(length) if length.isdecimal() else size
+        _check_size(total or 0, size)
         _check_space(part.parent, (total or 0) - have)
         with (
             open(part, "ab" if have else "wb") as file,
@@ -144,10 +189,18 @@ def _transfer(url: str, part: Path, size: int | None) -> None:
                 for piece in response.raw.stream(CHUNK, decode_content=False):
                     file.write(piece)
                     bar.update(len(piece))
+                    _check_size(file.tell(), size, " and more")
             except TransferError as error:
                 raise Interrupted("the connection was cut") from error
             if total is not None and file.tell() < total:
                 raise Interrupted("the connection was cut")
+
+
+def _check_size(found: int, size: int | None, more: str = "") -> None:
+    """Refuse more than the file's bytes, or than any file's: a server may send for ever."""
+    if found > (LARGEST if size is None else size):
+        limit = f"{LARGEST:,} are the limit" if size is None else f"{size:,} were expected"
+        raise Refused(f"wrong size, {found:,} bytes{more} where {limit}")
 
 
 def _check_space(folder: Path, needed: int) -> None:

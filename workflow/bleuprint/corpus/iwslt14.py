@@ -12,7 +12,8 @@ TEST_SETS = ("TED.dev2010", "TEDX.dev2012", "TED.tst2010", "TED.tst2011", "TED.t
 METADATA = ("<url>", "<talkid>", "<keywords>")
 TAGS = re.compile(r"</?(?:title|description)>")
 SEGMENT = re.compile(r'<seg id="[0-9]*">\s*')
-LIMIT = 1 << 30  # bytes in one member; the largest of the real archive is 20 MB
+LIMIT = 1 << 28  # bytes unpacked, in all; the largest member of the real archive has 20 MB
+MEMBERS = 1000
 
 Parts = dict[str, list[str]]  # "train.de" → lines
 
@@ -42,27 +43,52 @@ def read_archive(path: Path, languages: tuple[str, str]) -> Parts:
     return parts
 
 
+class _Limited(gzip.GzipFile):
+    """A packed stream that unpacks to no more than LIMIT bytes; it is only read on."""
+
+    given = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Up to `size` bytes."""
+        data = super().read(size)
+        self.given += len(data)
+        if self.given > LIMIT:
+            raise DataError(f"{self.name}: refused, it unpacks to more than {LIMIT:,} bytes.")
+        return data
+
+
 def _members(path: Path, pair: str, wanted: set[str]) -> Parts:
     lines: Parts = {}
     try:
-        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name)
-                if name.is_absolute() or ".." in name.parts:
-                    raise DataError(f"{path}: refused, its member {member.name} leaves the archive's folder.")
-                if not (member.isfile() or member.isdir()):
-                    raise DataError(f"{path}: refused, its member {member.name} is a link or a device.")
-                if member.size > LIMIT:
-                    raise DataError(f"{path}: refused, its member {member.name} has {member.size:,} bytes.")
-                if name.name in wanted and name.parts[:-1] in ((pair,), (".", pair)):
-                    file = archive.extractfile(member)
-                    assert file is not None
-                    lines[name.name] = decode_lines(file.read(), f"{path}: {member.name}")
-            while stream.read(1 << 20):  # to the very end: only there gzip compares its checksum
+        with _Limited(path) as stream:
+            # As a stream (r|): with seeking, a header can lead tarfile backwards, and round in circles
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for number, member in enumerate(archive, 1):
+                    if number > MEMBERS:
+                        raise DataError(f"{path}: refused, it has more than {MEMBERS:,} members.")
+                    _check(member, path)
+                    name = PurePosixPath(member.name)
+                    if member.isfile() and name.name in wanted and name.parts[:-1] in ((pair,), (".", pair)):
+                        file = archive.extractfile(member)
+                        assert file is not None
+                        lines[name.name] = decode_lines(file.read(), f"{path}: {member.name}")
+            while stream.read(1 << 16):  # to the very end: only there gzip compares its checksum
                 pass
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    # ValueError, RecursionError: what tarfile makes of some malformed headers
+    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: the archive is cut short or damaged ({error}); fetch it anew.") from None
     return lines
+
+
+def _check(member: tarfile.TarInfo, path: Path) -> None:
+    """Refuse what no corpus needs, even where it would not be read."""
+    name, shown = PurePosixPath(member.name), f"{path}: refused, its member {member.name[:200]!r}"
+    if name.is_absolute() or ".." in name.parts:
+        raise DataError(f"{shown} leaves the archive's folder.")
+    if member.issparse() or not (member.isfile() or member.isdir()):
+        raise DataError(f"{shown} is a link, a device or a sparse file.")
+    if member.size > LIMIT:
+        raise DataError(f"{shown} has {member.size:,} bytes.")
 
 
 def _training(lines: list[str]) -> list[str]:

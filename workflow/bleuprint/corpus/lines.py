@@ -6,6 +6,8 @@ from pathlib import Path
 
 from bleuprint.files import DataError, decode_lines
 
+LIMIT = 1 << 30  # bytes that a .gz file may unpack to: a small one could fill any memory
+
 Parts = dict[str, list[str]]  # "train.de" → lines
 
 
@@ -26,14 +28,20 @@ def read_text(path: Path) -> list[str]:
     """The lines of a UTF-8 file, gzip'd if its name ends in .gz; a byte order mark and CRs at line ends go.
 
     Raises:
-        DataError: the file is damaged or no UTF-8.
+        DataError: the file is damaged, no UTF-8, or unpacks to more than LIMIT bytes.
     """
-    data = path.read_bytes()
     if path.suffix == ".gz":
         try:
-            data = gzip.decompress(data)
+            with gzip.open(path) as stream:
+                data = stream.read(LIMIT + 1)
         except (EOFError, zlib.error, OSError) as error:
             raise DataError(f"{path}: the file is cut short or damaged ({error}).") from None
+        if len(data) > LIMIT:
+            raise DataError(
+                f"{path}: refused, it unpacks to more than {LIMIT:,} bytes; if it should, unpack it yourself."
+            )
+    else:
+        data = path.read_bytes()
     return [line.removesuffix("\r") for line in decode_lines(data.removeprefix(b"\xef\xbb\xbf"), path)]
 
 

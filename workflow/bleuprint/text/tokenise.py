@@ -1,6 +1,7 @@
 """python -m bleuprint.text.tokenise: the steps of prepare-iwslt14.sh from raw text to cleaned tokens."""
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +18,8 @@ from bleuprint.text.moses import tokenize
 
 MAX_TOKEN = 1000  # characters; Moses' clean-corpus-n drops pairs with longer tokens
 CHUNK = 2000  # lines per piece of work
+# Token ends that BPE's undoing would glue to the next token, or that fairseq takes for its own symbols
+RESERVED = re.compile(r"\S*(?:@@|<s>|<pad>|</s>|<unk>)(?= |$)")
 
 
 def tokens_of(lines: list[str], language: str, tokenizer: str, lowercase: bool) -> list[str]:
@@ -56,7 +59,7 @@ def prepare(raw: Path, output: Path, config: dict[str, Any], workers: int) -> di
         For each part its pairs before and after.
 
     Raises:
-        DataError: no pair is left in a part.
+        DataError: no pair is left in a part, or a token would not come through BPE and fairseq as it is.
     """
     languages = config["source"], config["target"]
     parts = sorted({path.stem for path in raw.glob(f"*.{languages[0]}")})
@@ -72,6 +75,8 @@ def prepare(raw: Path, output: Path, config: dict[str, Any], workers: int) -> di
         for part in parts:
             pairs[part] = list(zip(*(tokenised.pop((part, language)) for language in languages), strict=True))
             before[part] = len(pairs[part])
+            for side, language in enumerate(languages):
+                _check((pair[side] for pair in pairs[part]), raw / f"{part}.{language}")
     pairs["train"] = [pair for pair in pairs["train"] if is_clean(*pair, *limits)]
     decontaminate, clean = config.get("decontaminate", False), len(pairs["train"])
     if decontaminate:  # before the split, so that what is split off holds no test pair either
@@ -101,6 +106,16 @@ def prepare(raw: Path, output: Path, config: dict[str, Any], workers: int) -> di
 def _tokens(pool: ProcessPoolExecutor, lines: list[str], language: str, config: dict[str, Any]) -> Iterator[str]:
     work = partial(tokens_of, language=language, tokenizer=config["tokenizer"], lowercase=config["lowercase"])
     return (line for chunk in pool.map(work, _chunks(lines)) for line in chunk)
+
+
+def _check(lines: Iterable[str], path: Path) -> None:
+    """Moses splits or escapes all of RESERVED, so only text that came tokenised can hold it."""
+    for number, line in enumerate(lines, 1):
+        if found := RESERVED.search(line):
+            raise DataError(
+                f"{path}, line {number}: the token {found[0][:100]!r} ends in BPE's mark (@@) or a symbol of fairseq; "
+                f"undo BPE if the text has it, rename the symbol, or use text.tokenizer=moses."
+            )
 
 
 def _chunks(lines: Iterable[str]) -> Iterator[list[str]]:

@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import math
 import re
 import signal
 import sys
@@ -35,7 +36,7 @@ SPLITS = {"train_inner": "train", "train": "train_epoch", "valid": "valid"}
 
 
 def metrics_of(line: str) -> dict[str, Any] | None:
-    """The figures of one line of fairseq's JSON log, or None if it has none.
+    """The figures of one line of fairseq's JSON log, or None if it has none, or none that can be read.
 
     Returns:
         `split` (train: since the line before, train_epoch, valid), `updates`, `epoch` (of a train line: with its
@@ -46,14 +47,18 @@ def metrics_of(line: str) -> dict[str, Any] | None:
     match = LINE.search(line)
     if match is None:
         return None
-    kind, values = match[1], json.loads(match[2])
-    values = {key.removeprefix(f"{kind}_"): value for key, value in values.items()}
+    kind = match[1]
     row: dict[str, Any] = {"split": SPLITS[kind]}
-    for name, ours in NAMES.items():
-        if values.get(name) not in (None, ""):
-            row[ours] = float(values[name])
-    row["updates"] = int(row.get("updates", 0))
-    row["epoch"] = float(values.get("update", row["epoch"]))
+    try:
+        values = {key.removeprefix(f"{kind}_"): value for key, value in json.loads(match[2]).items()}
+        for name, ours in NAMES.items():
+            if values.get(name) not in (None, ""):
+                row[ours] = float(values[name])
+        row["updates"] = int(row.get("updates", 0))
+        row["epoch"] = float(values.get("update", row["epoch"]))
+    # A line cut short, or text that looks like one: following the log must never end the training
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
     return row
 
 
@@ -105,9 +110,13 @@ class Display:
         began, before = self.start
         left = (now - began) / (done - before) * (1 - done) if done > before else None
         epochs = f"/{self.max_epoch}" if self.max_epoch else ""
-        words = [f"epoch {row['epoch']:.1f}{epochs}", f"update {row['updates']:,}", f"loss {row['loss']:.3f}"]
+        words = [
+            f"epoch {row['epoch']:.1f}{epochs}",
+            f"update {row['updates']:,}",
+            f"loss {row.get('loss', math.nan):.3f}",
+        ]
         if row["split"] == "valid":
-            words[2] = f"validation loss {row['loss']:.3f}"
+            words[2] = f"validation {words[2]}"
             words += [f"BLEU {row['bleu']:.1f}"] if "bleu" in row else []
         if row["split"] == "train" and "words_per_second" in row:
             words.append(f"{row['words_per_second']:,.0f} words/s")
