@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: env demo test fuzz browser bench lock
+.PHONY: env demo test fuzz drill browser bench lock
 
 env: $(STAMP)
 
@@ -36,6 +36,10 @@ test: env browser
 # Many more of the made-up hostile inputs that `make test` tries a few of, and others each time; a quarter of an hour
 fuzz: env
 	FUZZ=40 pytest tests/test_hostile.py
+
+# The demo, killed at random moments over all its stages, other ones each time, ends in the same bits; ten minutes
+drill: env
+	python tests/drill.py
 
 # The report is tested in headless Chromium: Debian's, installed here if that is possible
 browser:

@@ -94,12 +94,14 @@ def test_gpu_jobs_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device.model_threads(runtime("runtime.jobs_per_gpu=2"), 16) == 2
     assert device.model_threads(runtime("runtime.threads=1"), 16) == 5  # not sixteen jobs of which thirteen wait
     assert device.model_threads(runtime(), 2) == 1
-    assert device.lease(runtime()) == "python -m bleuprint.lease --gpus 0,1,2"
-    assert device.lease(runtime("runtime.jobs_per_gpu=2")).endswith("--gpus 0,1,2 --places 2")
+    assert device.lease(runtime(), False) == "python -m bleuprint.lease --gpus 0,1,2"
+    assert device.lease(runtime("runtime.jobs_per_gpu=2"), False).endswith("--gpus 0,1,2 --places 2")
+    deterministic = "env CUBLAS_WORKSPACE_CONFIG=:4096:8 python -m bleuprint.lease --gpus 0,1,2"
+    assert device.lease(runtime(), True) == deterministic
     monkeypatch.setattr(device, "gpus", lambda: ())
     assert device.model_threads(runtime(), 16) == 16
     assert device.model_threads(runtime("runtime.threads=4"), 16) == 4
-    assert device.lease(runtime()) == ""
+    assert device.lease(runtime(), True) == ""
 
 
 SWEEP = ["--config", "recipe=demo", "seed=1,2,3,4"]
@@ -124,8 +126,9 @@ def test_snakemake_trains_on_each_of_two_gpus_at_once(
         (tmp_path / "dev" / name).touch()
     arguments = [*SNAKEMAKE[3:], *SWEEP, f"overrides={TINY}"]
     script = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv.pop(1)); from bleuprint import device;"
-        " device.DEVICES = Path(sys.argv.pop(1)); from snakemake.cli import main; main()"
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv.pop(1));"
+        " from bleuprint import device, doctor; device.DEVICES = Path(sys.argv.pop(1));"
+        " doctor.version = lambda name: '2.13.0'; from snakemake.cli import main; main()"
     )
     command = [sys.executable, "-c", script, str(ROOT / "workflow"), str(tmp_path / "dev"), *arguments]
     times = tmp_path / "times.jsonl"
@@ -153,3 +156,14 @@ def test_trainings_on_a_cpu_divide_the_cores(fake_fairseq: dict[str, str], tmp_p
     rows = trainings(times)
     assert overlap(rows) == 2 and {row["threads"] for row in rows} == {"1"}
     assert {row["gpu"] for row in rows} == {""}
+
+
+def test_deterministic_algorithms_are_switched_on_with_the_workspace() -> None:
+    plugin = ROOT / "workflow" / "bleuprint"
+    script = f"import sys; sys.path.insert(0, {str(plugin)!r}); import fairseq_plugin, torch;"
+    script += " print(torch.are_deterministic_algorithms_enabled())"
+    for workspace, wanted in (({}, "False"), ({"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}, "True")):
+        result = subprocess.run(
+            [sys.executable, "-c", script], env=os.environ | workspace, capture_output=True, text=True
+        )
+        assert result.stdout.strip() == wanted, result.stderr

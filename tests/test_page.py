@@ -26,7 +26,7 @@ Browser = webdriver.Chrome
 
 def report(runs: list[dict[str, Any]]) -> Path:
     folder = Path("results/report").absolute()
-    write(folder, [Path("results/runs", run["run"], "scores.json") for run in runs], None, 2)
+    write(folder, [Path("results/runs", run["run"], "scores.json") for run in runs], None, 2, [])
     return folder / "index.html"
 
 

@@ -24,9 +24,9 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-def report(*runs: dict[str, Any], baseline: str | None = None) -> Path:
+def report(*runs: dict[str, Any], baseline: str | None = None, missing: tuple[str, ...] = ()) -> Path:
     folder = Path("results/report")
-    write(folder, [Path("results/runs", run["run"], "scores.json") for run in runs], baseline, 2)
+    write(folder, [Path("results/runs", run["run"], "scores.json") for run in runs], baseline, 2, list(missing))
     return folder
 
 

@@ -1,0 +1,102 @@
+"""bleuprint doctor: what it finds, what it refuses, and what it says a training will cost."""
+
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Snakemake
+
+from bleuprint import device, doctor
+from bleuprint.config import experiments
+from bleuprint.explain import to_compute
+from bleuprint.plan import Plan, plan
+
+TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50"
+Usage = namedtuple("Usage", "total used free")
+Memory = namedtuple("Memory", "total available")
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(device, "gpus", lambda: ())
+    monkeypatch.setattr(doctor, "gpus", lambda: ())
+
+
+def planned(**cli: Any) -> Plan:
+    return plan(experiments(cli))
+
+
+def wrong(made: Plan) -> list[str]:
+    missing = to_compute(made)
+    rows = [*doctor.stands(made), *doctor.room(made, missing), *doctor.sources(made, missing)]
+    return [said for _, _, said in rows if said]
+
+
+def test_nothing_is_wrong_with_the_demo_here() -> None:
+    assert wrong(planned(recipe="demo")) == []
+
+
+def test_other_versions_and_missing_parts_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(doctor, "version", lambda name: "0.0.1" if name == "sacrebleu" else "2.13.0+cpu")
+    monkeypatch.setattr(doctor, "COMPILED", ("data/no_such_part",))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(doctor, "gpus", lambda: ("0",))
+    monkeypatch.setattr(device, "gpus", lambda: ("0",))
+    said = " ".join(wrong(planned(recipe="demo")))
+    assert "sacrebleu 0.0.1, not 2.6.0" in said
+    assert "compiled parts are missing (data/no_such_part)" in said
+    assert "fairseq-train, fairseq-generate" in said and "not found" in said
+    assert "this torch is built for CPUs" in said
+    with pytest.raises(SystemExit, match="this torch is built for CPUs"):
+        doctor.refuse(planned(recipe="demo"), set(), 2)
+
+
+def test_a_disk_that_is_too_small_is_refused_before_any_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = planned(recipe="lightconv", overrides="runtime.device=cpu")
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: Usage(10**10, 9 * 10**9, 10**9))
+    with pytest.raises(SystemExit, match=r"about \d+\.\d GB of disk space are needed \(.*training \d.*make room"):
+        doctor.refuse(made, to_compute(made), 2)
+    kept = planned(recipe="lightconv", overrides="runtime.device=cpu training.average_last=30")
+    sizes = [doctor.size("training", next(iter(one.stages["training"].values()))) for one in (made, kept)]
+    assert sizes[1] / sizes[0] == pytest.approx(34 / 14)
+    doctor.refuse(made, set(), 2)  # nothing is to be computed
+
+
+def test_a_model_larger_than_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: Memory(2**30, 2**29))
+    made = planned(overrides="runtime.device=cpu")
+    with pytest.raises(SystemExit, match=r"a model needs about 1\.7 GB of memory, this machine has 1\.1 GB"):
+        doctor.refuse(made, to_compute(made), 2)
+
+
+def test_files_are_looked_for_in_the_mirror_and_at_the_sources(tmp_path: Path) -> None:
+    def rows(overrides: str) -> list[tuple[str, str, str | None]]:
+        made = planned(overrides=overrides)
+        return doctor.sources(made, to_compute(made))
+
+    none = rows("corpus.sources=[http://127.0.0.1:9/de-en.tgz,/no/such/file]")
+    assert [row[:2] for row in none] == [("de-en.tgz", "not to be had")]
+    assert 'overrides="runtime.mirror=FOLDER"' in str(none[0][2])
+    (tmp_path / "de-en.tgz").touch()
+    assert rows("runtime.mirror=.") == [("de-en.tgz", "in .", None)]
+    assert rows(f"corpus.sources=[file://{tmp_path}/de-en.tgz]")[0][2] is None
+
+
+def test_the_cost_of_a_training_is_timed(snakemake: Snakemake) -> None:
+    words = ["recipe=demo", "model=transformer_tiny,lightconv_tiny", f"overrides={TINY}"]
+    result = subprocess.run([sys.executable, "-m", "bleuprint.cli", "doctor", *words], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if "_tiny-seed1" in line}
+    assert len(rows) == 2
+    for cells in rows.values():
+        speed = float(cells[2].replace(",", ""))
+        assert 10 < speed < 1e7
+        tokens = 8 * 100 * device.TOKENS_PER_PAIR
+        minutes, seconds = cells[3].split(":")[-2:]
+        assert 60 * int(minutes) + int(seconds) == pytest.approx(tokens / speed, abs=1.5)
+        assert cells[4:] in (["7", "MB"], ["8", "MB"])
+    assert "PROBLEM" not in result.stdout
