@@ -8,6 +8,7 @@ today: the ratio below compares like with like.
 
 import argparse
 import datetime
+import gzip
 import json
 import os
 import platform
@@ -24,9 +25,10 @@ from tabulate import tabulate
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "workflow")]
-from made_up import make_run, noisy  # noqa: E402
+from made_up import REFERENCES, make_run, noisy  # noqa: E402
 
 from bleuprint.config import experiments  # noqa: E402
+from bleuprint.plan import STAGES, planned  # noqa: E402
 
 ARCHIVE = ROOT.parent / "shared" / "data" / "iwslt14_sample" / "de-en.tgz"
 REFERENCE, REFERENCE_PARTS = 44.0, 18.0 + 15.0  # seconds: the whole, and learn-bpe + fairseq-preprocess of it
@@ -139,10 +141,65 @@ def bench_frame(folder: Path) -> dict[str, float]:
     return once
 
 
+def bench_sweep(folder: Path, runs: int = 500) -> dict[str, float]:
+    """A sweep of 500 runs: planned, then with made-up results for every stage, planned again, and reported."""
+    place = folder / "sweep"
+    place.mkdir()
+    os.chdir(place)
+    words = ["recipe=demo", "model=transformer_tiny,lightconv_tiny", f"seed=range(1,{runs // 2 + 1})"]
+    seconds, peak = measure(snakemake("-n", "--config", *words), place)
+    made = planned(dict(word.split("=", 1) for word in words))
+    assert len({run.name for run in made.runs}) == len(made.stages["training"]) == runs
+    for number, run in enumerate(made.runs):
+        description = {key: value for key, value in json.loads(run.description).items() if key != "source"}
+        make_run(hypotheses=noisy(REFERENCES, 0.2, number), **description)
+        for stage, file in (("training", "checkpoint.pt"), ("decoding", "generate-test.txt")):
+            Path(run.file(stage, file)).touch()
+    for stage in ("codes", "bpe", "bin"):
+        Path(made.runs[0].file("text", stage)).mkdir()
+    began = time.time()
+    for number, stage in enumerate([*STAGES, "runs"]):  # each a second after the one that it is made of
+        for path in Path("results", stage).glob("**/*"):
+            os.utime(path, (began + number, began + number), follow_symlinks=False)
+    again, _ = measure(snakemake("-n", "--config", *words), place)
+    scores = [f"results/runs/{run.name}/scores.json" for run in made.runs]
+    command = [sys.executable, "-m", "bleuprint.report", "table", *scores, "--folder", "results/report"]
+    report, report_peak = measure([*command, "--workers", CORES], place)
+    index = Path("results/report/index.html").stat().st_size / 1e6
+    os.chdir(folder)
+    return {
+        f"plan of {runs} runs (-n), s": seconds,
+        f"plan of {runs} runs (-n), peak memory, MiB": peak,
+        f"plan of {runs} runs with made-up results for all stages (-n), s": again,
+        f"report of {runs} runs with made-up results, s": report,
+        f"report of {runs} runs with made-up results, peak memory of all processes, MiB": report_peak,
+        f"report of {runs} runs with made-up results, index.html, MB": index,
+    }
+
+
+def bench_scale(folder: Path, parallel: list[Path]) -> dict[str, float]:
+    """The corpus and text stages on 340,000 pairs and on ten times as many, by repeating a smaller corpus."""
+    figures: dict[str, float] = {}
+    for name, times in (("340,000", 2), ("3,400,000", 20)):
+        place = folder / name.replace(",", "")
+        place.mkdir()
+        for path in parallel:
+            data = gzip.decompress(path.read_bytes())
+            (place / f"all.{path.stem.rpartition('.')[2]}").write_bytes(data * times)
+        words = ["corpus=local", "source=de", "target=en", "overrides=corpus.train=all"]
+        seconds, peak = measure(snakemake("text", "--config", *words), place)
+        figures |= {f"corpus and text, {name} short pairs, s": seconds, f"the same, peak memory, MiB ({name})": peak}
+        shutil.rmtree(place)
+    return figures
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--archive", type=Path, default=ARCHIVE, help="an archive in the layout of IWSLT14's de-en.tgz")
+    parser.add_argument(
+        "--scale", type=Path, nargs=2, metavar="GZ", help="also the text stage on 20 times these two files"
+    )
     arguments = parser.parse_args()
     os.environ |= {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT / "workflow")}
     figures: dict[str, float] = {}
@@ -155,6 +212,9 @@ def main() -> None:
                 f"{arguments.archive} is not there: text stage and report are left out; name an archive with --archive"
             )
         figures |= bench_frame(Path(folder))
+        figures |= bench_sweep(Path(folder))
+        if arguments.scale:
+            figures |= bench_scale(Path(folder), arguments.scale)
     machine = f"{platform.machine()}, {CORES} cores, Python {platform.python_version()}"
     results = {"date": datetime.date.today().isoformat(), "machine": machine, "figures": figures}
     (ROOT / "bench" / "results.json").write_text(json.dumps(results, indent=1) + "\n")

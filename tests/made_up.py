@@ -37,9 +37,10 @@ def make_run(
 ) -> dict[str, Any]:
     """Write one finished run into results/ of the working directory, `leaking` test pairs in train; its scores.json."""
     hypotheses = noisy(references, 0.2, seed) if hypotheses is None else hypotheses
-    name = f"{changes.get('recipe', 'demo')}-{model}-seed{seed}"
+    name = changes.get("run", f"{changes.get('recipe', 'demo')}-{model}-seed{seed}")
     folders = {"corpus": f"results/corpus/{corpus}", "text": f"results/text/{corpus}"}
     folders |= {stage: f"results/{stage}/{name}" for stage in ("training", "decoding", "scoring")}
+    folders |= changes.get("stages", {})
     paths = {stage: Path(folder) for stage, folder in folders.items()}
     for language, lines in (("de", source or references), ("en", references)):
         write_lines(paths["corpus"] / f"raw/test.{language}", lines)
