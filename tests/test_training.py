@@ -93,6 +93,39 @@ def test_progress_shows_and_keeps_everything(tmp_path: Path) -> None:
     assert [json.loads(line)["updates"] for line in (tmp_path / "m.jsonl").read_text().splitlines()] == [50, 80]
 
 
+def test_the_log_and_the_metrics_go_on_over_all_sessions(tmp_path: Path) -> None:
+    """Snakemake empties a rule's log at each start; the first session here was killed in the midst of a line."""
+    for session in ("+ fairseq-train data\n" + TRAIN % 50 + "\ncut sho", "+ fairseq-train data\n" + TRAIN % 100 + "\n"):
+        words = ["--name", "run", "--session", "session.log", "--log", "train.log", "--metrics", "m.jsonl"]
+        command = [sys.executable, "-m", "bleuprint.training.progress", *words]
+        subprocess.run(command, cwd=tmp_path, input=session, capture_output=True, text=True, check=True)
+        assert (tmp_path / "session.log").read_text() == session
+    log = (tmp_path / "train.log").read_text().splitlines()
+    assert [line[:10] for line in log] == ["+ fairseq-", "2026 | INF", "cut sho", "+ fairseq-", "2026 | INF"]
+    rows = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text().splitlines()]
+    assert [(row["updates"], row["wall_seconds"]) for row in rows] == [(50, 12.0), (100, 24.0)]
+
+
+def test_a_word_to_the_user_is_shown(tmp_path: Path) -> None:
+    words = ["--name", "run", "--session", "session.log", "--log", "train.log", "--metrics", "m.jsonl"]
+    result = subprocess.run(
+        [sys.executable, "-m", "bleuprint.training.progress", *words],
+        cwd=tmp_path,
+        input="bleuprint: WARNING: it is so.\nanother line\n",
+        capture_output=True,
+        text=True,
+    )
+    assert result.stderr == "bleuprint: WARNING: it is so.\n"
+
+
+def test_an_epoch_missing_among_the_last_is_not_averaged_over(tmp_path: Path) -> None:
+    for epoch in (5, 6, 8, 9):
+        (tmp_path / f"checkpoint{epoch}.pt").touch()
+    assert len(pick(tmp_path, "average", 2)) == 2
+    with pytest.raises(DataError, match=r"checkpoint7\.pt is missing among the last 3 epochs; to train anew"):
+        pick(tmp_path, "average", 3)
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

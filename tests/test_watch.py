@@ -255,6 +255,9 @@ def test_a_dry_run_explains_itself_and_nothing_else_does(
     beam = snakemake("-n", *config, f"overrides={TINY} decoding.beam=8").stderr
     assert "decoding.beam=8 (there 5)" in beam and "made from another decoding" in beam
     assert beam.count("reused") == 3 and beam.count("computed") == 2
+    there = [*SNAKEMAKE, "-n", "-d", str(tmp_path), *config, f"overrides={TINY} decoding.beam=8"]
+    elsewhere = subprocess.run(there, cwd=tmp_path.parent, capture_output=True, text=True)
+    assert elsewhere.stderr.count("reused") == 3
     said = bleuprint("explain", "recipe=demo", f"overrides={TINY} decoding.beam=8").stdout
     assert "decoding.beam=8 (there 5)" in said and said.strip() in beam
 
