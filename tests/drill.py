@@ -85,10 +85,11 @@ def snakemake_alone(call: psutil.Popen) -> None:
 
 
 def command(call: psutil.Popen) -> None:
-    """SIGKILL to the youngest of the jobs' commands that is no shell."""
-    found = [process for process in call.children(recursive=True) if process.name() not in ("bash", "sh")]
-    for process in found[-1:]:
-        process.kill()
+    """SIGKILL to fairseq-train alone."""
+    for process in call.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(word.endswith("fairseq-train") for word in process.cmdline()):
+                process.kill()
 
 
 def terminated(call: psutil.Popen) -> None:
@@ -194,20 +195,20 @@ def drill(folder: Path, config: list[str], kills: list[Kill], seed: int) -> list
 
 
 ALL = [
-    Kill(stage("corpus"), everything, 1.0),
-    Kill(stage("text"), everything, 4.0),
-    Kill(stage("text"), snakemake_alone, 4.0),
-    Kill(updating, everything, 8.0),
+    Kill(stage("corpus"), everything),
+    Kill(stage("text"), everything, 3.0),
+    Kill(stage("text"), snakemake_alone, 3.0),
+    Kill(updating, everything, 3.0),
     Kill(writing, everything),
-    Kill(validating, everything, 0.3),
-    Kill(updating, snakemake_alone, 8.0),
+    Kill(validating, everything),
+    Kill(updating, snakemake_alone, 3.0),
     Kill(writing, command),
-    Kill(updating, terminated, 8.0),
-    Kill(updating, interrupted, 8.0),
-    Kill(trained, everything, 0.2),
-    Kill(stage("decoding"), everything, 3.0),
-    Kill(stage("scoring"), everything, 1.0),
-    Kill(reporting, everything, 2.0),
+    Kill(updating, terminated, 3.0),
+    Kill(updating, interrupted, 3.0),
+    Kill(trained, everything),
+    Kill(stage("decoding"), everything, 1.0),
+    Kill(stage("scoring"), everything),
+    Kill(reporting, everything, 1.0),
 ]
 
 
