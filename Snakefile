@@ -8,7 +8,9 @@ min_version("9.0")
 
 # So that the rules' commands find the package in conda environments of their own, too; and their lock (call.py)
 sys.path.insert(0, f"{workflow.basedir}/workflow")
-shell.prefix(f'set -euo pipefail; export PYTHONPATH="{sys.path[0]}"; exec 9<results/.lock; flock --shared 9; ')
+shell.prefix(
+    f'set -euo pipefail; export PYTHONPATH="{sys.path[0]}"; mkdir -p results; exec 9>>results/.jobs; flock --shared 9 || true; '
+)
 
 from bleuprint.call import after_failure, after_success, begin, forget_killed
 from bleuprint.explain import explain_dry_run
@@ -43,4 +45,4 @@ onsuccess:
 
 
 onerror:
-    after_failure(PLAN, log)
+    after_failure(workflow, PLAN, log)

@@ -96,7 +96,9 @@ def test_gpu_jobs_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device.model_threads(runtime(), 2) == 1
     assert device.lease(runtime(), False) == "python -m bleuprint.lease --gpus 0,1,2"
     assert device.lease(runtime("runtime.jobs_per_gpu=2"), False).endswith("--gpus 0,1,2 --places 2")
-    deterministic = "env CUBLAS_WORKSPACE_CONFIG=:4096:8 python -m bleuprint.lease --gpus 0,1,2"
+    deterministic = (
+        "env BLEUPRINT_DETERMINISTIC=1 CUBLAS_WORKSPACE_CONFIG=:4096:8 python -m bleuprint.lease --gpus 0,1,2"
+    )
     assert device.lease(runtime(), True) == deterministic
     monkeypatch.setattr(device, "gpus", lambda: ())
     assert device.model_threads(runtime(), 16) == 16
@@ -162,7 +164,10 @@ def test_deterministic_algorithms_are_switched_on_with_the_workspace() -> None:
     plugin = ROOT / "workflow" / "bleuprint"
     script = f"import sys; sys.path.insert(0, {str(plugin)!r}); import fairseq_plugin, torch;"
     script += " print(torch.are_deterministic_algorithms_enabled())"
-    for workspace, wanted in (({}, "False"), ({"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}, "True")):
+    for workspace, wanted in (
+        ({}, "False"),
+        ({"BLEUPRINT_DETERMINISTIC": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}, "True"),
+    ):
         result = subprocess.run(
             [sys.executable, "-c", script], env=os.environ | workspace, capture_output=True, text=True
         )

@@ -118,11 +118,11 @@ def test_a_word_to_the_user_is_shown(tmp_path: Path) -> None:
     assert result.stderr == "bleuprint: WARNING: it is so.\n"
 
 
-def test_an_epoch_missing_among_the_last_is_not_averaged_over(tmp_path: Path) -> None:
-    for epoch in (5, 6, 8, 9):
-        (tmp_path / f"checkpoint{epoch}.pt").touch()
+def test_a_damaged_epoch_among_the_last_is_not_averaged_over(tmp_path: Path) -> None:
+    for name in ("2.pt", "4.pt", "6.pt", "8.pt", "9.pt", "3.pt.damaged", "7.pt.damaged"):
+        (tmp_path / f"checkpoint{name}").touch()
     assert len(pick(tmp_path, "average", 2)) == 2
-    with pytest.raises(DataError, match=r"checkpoint7\.pt is missing among the last 3 epochs; to train anew"):
+    with pytest.raises(DataError, match=r"checkpoint7\.pt, one of the last 3 epochs, was damaged; to train anew"):
         pick(tmp_path, "average", 3)
 
 

@@ -21,8 +21,8 @@ from bleuprint.plan import FINISHED, STAGES, Plan, Run
 from bleuprint.provenance import RUNS
 from bleuprint.watch import alive, current, remember
 
-# Each job's shell holds it, shared, and so does all that it starts (Snakefile)
-LOCK = Path("results/.lock")
+LOCK = Path("results/.call")  # held by the Snakemake that is at work
+JOBS = Path("results/.jobs")  # held, shared, by each job's shell and all that it starts (Snakefile)
 SCORES = Path("results/report/scores.txt")
 PATIENCE = 60.0  # seconds for what a killed call left to end: a checkpoint may have to be written
 
@@ -33,9 +33,10 @@ def forget_killed(workflow: Any) -> None:
     Args:
         workflow: Snakemake's, as the Snakefile knows it.
     """
-    if workflow.is_main_process and (known := current()) is not None and not alive(known):
+    if workflow.is_main_process and LOCK.exists() and (file := _lock(LOCK)) is not None:
         for lock in Path(".snakemake/locks").glob("*.lock"):
             lock.unlink(missing_ok=True)
+        os.close(file)
 
 
 def begin(workflow: Any, plan: Plan, threads: int) -> None:
@@ -51,10 +52,11 @@ def begin(workflow: Any, plan: Plan, threads: int) -> None:
     """
     jobs = workflow.dag.needrun_jobs()
     missing = {(stage, key) for job in jobs for stage, key in job.wildcards.items() if stage in STAGES}
-    refuse(plan, missing, min(threads, workflow.cores))
+    conda = bool(workflow.deployment_settings.deployment_method)
+    refuse(plan, missing, min(threads, workflow.cores), elsewhere=conda)
     claim()
     remember(plan)
-    atexit.register(_say_if_full, Path.cwd())  # by then Snakemake is back where it was called
+    atexit.register(_say_if_full, Path("results").resolve())  # by then Snakemake is back where it was called
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ended)
 
@@ -66,36 +68,40 @@ def claim() -> None:
         SystemExit: another call is at work.
     """
     LOCK.parent.mkdir(exist_ok=True)
-    file = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    if not _locked(file):
+    if _lock(LOCK) is None:  # else it is never closed: the kernel frees it with this process, however it ends
         known = current()
-        if known is None or alive(known):
-            who = f" (process {known['process']} on {known['host']})" if known else ""
-            sys.exit(
-                f"bleuprint: another snakemake is at work in this folder{who}; wait for it, or use another folder."
+        who = f" (process {known['process']} on {known['host']})" if known and alive(known) else ""
+        sys.exit(f"bleuprint: another snakemake is at work in this folder{who}; wait for it, or use another folder.")
+    deadline = time.monotonic() + PATIENCE
+    while (file := _lock(JOBS)) is None:
+        if deadline - time.monotonic() > PATIENCE - 0.1:
+            left = _holders()
+            print(
+                f"bleuprint: ending {len(left)} processes that a killed snakemake left at work here.", file=sys.stderr
             )
-        left = _holders()
-        print(f"bleuprint: ending {len(left)} processes that a killed snakemake left at work here.", file=sys.stderr)
-        end(left)
-        deadline = time.monotonic() + PATIENCE
-        while not _locked(file):
-            if time.monotonic() > deadline:
-                sys.exit("bleuprint: a killed snakemake left processes here that do not end; end them by hand.")
-            time.sleep(0.1)
-    fcntl.flock(file, fcntl.LOCK_SH)  # beside the jobs, and against another call
+            end(left)
+        if time.monotonic() > deadline:
+            sys.exit("bleuprint: a killed snakemake left processes here that do not end; end them by hand.")
+        time.sleep(0.1)
+    os.close(file)
 
 
-def _locked(file: int) -> bool:
+def _lock(path: Path) -> int | None:
+    """The open file, locked for this process alone; None if others hold it."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    return True
+        os.close(file)
+        return None
+    except OSError as error:  # a network file system without locks
+        print(f"bleuprint: {path} cannot be locked here ({error}); see to it yourself that no other call works here.")
+    return file
 
 
 def _holders() -> list[psutil.Process]:
-    """The user's processes that have the lock open."""
-    wanted, found = LOCK.stat(), []
+    """The user's processes that have the jobs' lock open."""
+    wanted, found = JOBS.stat(), []
     for process in psutil.process_iter():
         with contextlib.suppress(OSError, psutil.Error):
             opened = (file.stat() for file in Path("/proc", str(process.pid), "fd").iterdir())
@@ -117,38 +123,54 @@ def end(processes: list[psutil.Process]) -> None:
 def _ended(number: int, frame: FrameType | None) -> None:
     """End the jobs as Ctrl-C on a terminal does; Snakemake alone would wait for each to finish its work."""
     for signalled in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signalled, signal.SIG_IGN)
-    end(psutil.Process().children(recursive=True))
+        signal.signal(signalled, _again)
+    _again(number, frame)
     raise KeyboardInterrupt
 
 
-def after_failure(plan: Plan, logs: list[str]) -> None:
+def _again(number: int, frame: FrameType | None) -> None:
+    """End what has begun since the first signal, too."""
+    end(psutil.Process().children(recursive=True))
+
+
+def after_failure(workflow: Any, plan: Plan, logs: list[str]) -> None:
     """Report the runs that there are, where others failed, and say at the end what the commands said.
 
     Args:
+        workflow: Snakemake's.
         plan: what this call was asked for.
         logs: Snakemake's.
     """
     there = [path for run in plan.runs if (path := RUNS / run.name / "scores.json").exists()]
-    stopped = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
-    if there and len(there) < len(plan.runs) and not stopped:
+    stopped = signal.getsignal(signal.SIGTERM) is _again
+    if _reports(workflow) and there and len(there) < len(plan.runs) and not stopped:
         missing = [_missing(plan, run) for run in plan.runs if RUNS / run.name / "scores.json" not in there]
-        command = [sys.executable, "-m", "bleuprint.report", "table", *map(str, there), "--folder", "results/report"]
-        command += [word for sentence in missing for word in ("--missing", sentence)]
-        subprocess.run(command, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])})
+        command = [sys.executable, "-m", "bleuprint.report", "table", *map(str, there), "--folder", str(SCORES.parent)]
+        command += [f"--missing={sentence}" for sentence in missing]
+        env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+        baseline = [f"--baseline={plan.baseline}"] if plan.baseline else []
+        # The baseline's own runs may be what is missing
+        if subprocess.run([*command, *baseline], env=env).returncode and baseline:
+            subprocess.run(command, env=env)
+        for path in SCORES.parent.iterdir():
+            os.utime(path, (0, 0))  # older than any run, so that Snakemake writes the whole report when it can
         print(
             "\n".join(["bleuprint: results/report/index.html shows the runs that there are.", *missing]),
             file=sys.stderr,
         )
     atexit.unregister(_say_if_full)
-    print(last_words(logs), file=sys.stderr)
+    print(last_words(logs, Path("results").resolve()), file=sys.stderr)
 
 
 def after_success(workflow: Any) -> None:
     """Show the scores, if they were asked for."""
     atexit.unregister(_say_if_full)
-    if any(job.rule.name == "write_report" for job in workflow.dag.jobs):
+    if _reports(workflow):
         print(SCORES.read_text(encoding="utf-8"), end="")
+
+
+def _reports(workflow: Any) -> bool:
+    return any(job.rule.name == "write_report" for job in workflow.dag.jobs)
 
 
 def _say_if_full(folder: Path) -> None:

@@ -6,14 +6,14 @@ from functools import cache
 from pathlib import Path
 
 from bleuprint.corpus.lines import local_file
-from bleuprint.schema import Corpus, Experiment, Local, Runtime
+from bleuprint.schema import Corpus, Experiment, Local, Runtime, Training
 
 # Measured with fairseq on two cores: 550 target tokens/s with the IWSLT Transformer (35 M multiplied weights),
 # 15,000 with transformer_tiny (1.2 M): both about 60 GFLOP/s a core at 6 operations per weight and token.
 FLOPS_PER_CORE = 60e9
 DEVICES = Path("/dev")
 TOKENS_PER_PAIR = 25  # IWSLT14 after BPE
-DETERMINISTIC = "CUBLAS_WORKSPACE_CONFIG"
+DETERMINISTIC = "BLEUPRINT_DETERMINISTIC=1 CUBLAS_WORKSPACE_CONFIG=:4096:8"
 PATIENCE = 12 * 3600  # seconds; a training on CPU that would take longer is refused under device=auto
 
 
@@ -51,12 +51,12 @@ def lease(runtime: Runtime, deterministic: bool) -> str:
 
     Args:
         runtime: which device, how many jobs share it.
-        deterministic: whether the same seed is to give the same bits: cuBLAS needs a workspace of its own for that, and
-            bleuprint's fairseq plugin takes the variable that gives it one as the sign for torch.
+        deterministic: whether the same seed is to give the same bits: cuBLAS needs a workspace of its own for that,
+            and torch is told by bleuprint's fairseq plugin.
     """
     if not uses_gpu(runtime):
         return ""
-    workspace = f"env {DETERMINISTIC}=:4096:8 " if deterministic else ""
+    workspace = f"env {DETERMINISTIC} " if deterministic else ""
     places = f" --places {runtime.jobs_per_gpu}" if runtime.jobs_per_gpu > 1 else ""
     return f"{workspace}python -m bleuprint.lease --gpus {shlex.quote(','.join(gpus()))}{places}"
 
@@ -70,11 +70,17 @@ def weights(experiment: Experiment) -> int:
     return found + decoder * experiment.text.merges
 
 
+def update_freq(training: Training) -> int:
+    """Batches in an update; where it changes over the epochs, the last one's."""
+    value = (training.model_extra or {}).get("update_freq") or 1
+    return int(value[-1] if isinstance(value, list) else value)
+
+
 def target_tokens(experiment: Experiment) -> int:
     """About how many target tokens the experiment's training goes over."""
     training, lengths = experiment.training, []
     if training.max_update:
-        lengths.append(training.max_update * training.max_tokens)
+        lengths.append(training.max_update * training.max_tokens * update_freq(training))
     if training.max_epoch:
         lengths.append(training.max_epoch * pairs(experiment.corpus) * TOKENS_PER_PAIR)
     return min(lengths)

@@ -16,7 +16,7 @@ import requests
 from tabulate import tabulate
 from tqdm import tqdm
 
-from bleuprint.device import cpu_seconds, gpus, pairs, refusal, target_tokens, uses_gpu, weights
+from bleuprint.device import gpus, pairs, refusal, target_tokens, update_freq, uses_gpu, weights
 from bleuprint.environment import PACKAGES, ROOT, nvidia
 from bleuprint.explain import to_compute
 from bleuprint.fairseq_flags import PLUGIN
@@ -104,13 +104,15 @@ def room(plan: Plan, missing: Missing) -> list[Row]:
     """Memory for the largest training, and disk space for all that is to be computed."""
     needed = dict.fromkeys(plan.stages, 0.0)
     for name, key in missing:
-        needed[name] += size(name, plan.stages[name][key])
-    free, total = shutil.disk_usage(".").free, sum(needed.values())
+        there = sum(path.stat().st_size for path in Path("results", name, key).glob("**/*") if path.is_file())
+        needed[name] += max(0.0, size(name, plan.stages[name][key]) - there)
+    folder = Path("results").resolve()  # often a link to a larger disk
+    free, total = shutil.disk_usage(folder if folder.exists() else ".").free, sum(needed.values())
     parts = ", ".join(f"{stage} {_bytes(value)}" for stage, value in needed.items() if value)
     said = None
     if total > free:
         said = (
-            f"about {_bytes(total)} of disk space are needed ({parts}) and {_bytes(free)} are free in {Path.cwd()}; "
+            f"about {_bytes(total)} of disk space are needed ({parts}) and {_bytes(free)} are free in {folder}; "
             "make room, use another folder (--directory), or keep fewer checkpoints with training.average_last."
         )
     trainings = [plan.stages["training"][key] for name, key in missing if name == "training"]
@@ -151,7 +153,8 @@ def sources(plan: Plan, missing: Missing) -> list[Row]:
             names = [corpus.archive] if isinstance(corpus, Iwslt14) else [file.name for file in corpus.files.values()]
             for file in names:
                 tried = [source if archive else f"{source.rstrip('/')}/{file}" for source in corpus.sources]
-                rows.append(_source(file, plan.runtime.mirror, tried))
+                kept = Path("results", name, key, "downloads", file)
+                rows.append((file, str(kept), None) if kept.exists() else _source(file, plan.runtime.mirror, tried))
     return rows
 
 
@@ -164,8 +167,9 @@ def _source(file: str, mirror: str | None, tried: list[str]) -> Row:
                 return file, source, None
             continue
         try:
-            if requests.head(source, timeout=ANSWER, allow_redirects=True).ok:
-                return file, source, None
+            with requests.get(source, timeout=ANSWER, stream=True) as answer:
+                if answer.ok:
+                    return file, source, None
         except requests.RequestException:
             continue
     said = (
@@ -174,33 +178,34 @@ def _source(file: str, mirror: str | None, tried: list[str]) -> Row:
     return file, "not to be had", said
 
 
-def costs(plan: Plan, missing: Missing, threads: int) -> list[list[str]]:
-    """For each training that is to be computed: updates, target tokens/s by timed steps, time, a checkpoint's size."""
-    rows, timed = [], {}
+def costs(plan: Plan, missing: Missing, threads: int) -> tuple[list[list[str]], list[str]]:
+    """What each training that is to be computed costs, by timed steps.
+
+    Returns:
+        Rows of its folder, updates, target tokens/s, time and a checkpoint's size; and what went wrong, in sentences.
+    """
+    rows, wrong, timed = [], [], {}
     for key, stage in plan.stages["training"].items():
         if ("training", key) not in missing:
             continue
         experiment = stage.experiment
         tokens = target_tokens(experiment)
-        words = tuple(argv(experiment.model.flags() | experiment.training.flags()))
+        words = (*argv(experiment.model.flags() | experiment.training.flags()), str(experiment.text.merges))
         if words not in timed:
             timed[words] = steps(stage, threads)
-        speed, parameters = timed[words]
-        seconds = tokens / speed if speed else cpu_seconds(experiment, threads)
-        rows.append(
-            [
-                key,
-                f"{tokens / experiment.training.max_tokens:,.0f}",
-                f"{speed:,.0f}" if speed else "not timed",
-                tqdm.format_interval(seconds),
-                _bytes(STATE * (parameters or weights(experiment))),
-            ]
-        )
-    return rows
+        found = timed[words]
+        if isinstance(found, str):
+            wrong.append(f"{key} could not be timed: {found}")
+            continue
+        updates = tokens / (experiment.training.max_tokens * update_freq(experiment.training))
+        time = tqdm.format_interval(tokens / found["tokens_per_second"])
+        speed, checkpoint = f"{found['tokens_per_second']:,.0f}", _bytes(STATE * found["parameters"])
+        rows.append([key, f"{updates:,.0f}", speed, time, checkpoint])
+    return rows, wrong
 
 
-def steps(stage: Stage, threads: int) -> tuple[float | None, int | None]:
-    """Target tokens per second and number of weights by a few updates on made-up batches; None if that fails.
+def steps(stage: Stage, threads: int) -> dict[str, float] | str:
+    """`tokens_per_second` (target tokens) and `parameters` by a few updates on made-up batches, or why there are none.
 
     Args:
         stage: the training.
@@ -218,19 +223,30 @@ def steps(stage: Stage, threads: int) -> tuple[float | None, int | None]:
         text=True,
     )
     if result.returncode != 0:
-        return None, None
-    found = json.loads(result.stdout.splitlines()[-1])
-    return found["tokens_per_second"], found["parameters"]
+        return (result.stderr.strip().splitlines() or [f"it ended with status {result.returncode}"])[-1]
+    found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+    return found
 
 
-def refuse(plan: Plan, missing: Missing, threads: int) -> None:
+def refuse(plan: Plan, missing: Missing, threads: int, elsewhere: bool = False) -> None:
     """What doctor finds without waiting, before the first job of a call.
+
+    Args:
+        plan: what the call is asked for.
+        missing: what of it is to be computed.
+        threads: CPU threads that a job may have.
+        elsewhere: whether the commands run in environments of their own (conda), of which this one says nothing.
 
     Raises:
         SystemExit: something cannot work; with a sentence for each.
     """
-    wrong = [said for _, _, said in [_compiled(), _programs(), _gpu(plan), *room(plan, missing)] if said]
-    if wrong := wrong + refusals(plan, missing, threads):
+    stages = {name for name, _ in missing}
+    rows = room(plan, missing)
+    if not elsewhere and stages & {"text", "training", "decoding"}:
+        rows += [_compiled(), _programs()]
+    if not elsewhere and stages & {"training", "decoding"}:
+        rows.append(_gpu(plan))
+    if wrong := [said for _, _, said in rows if said] + refusals(plan, missing, threads):
         sys.exit("\n".join(f"bleuprint: {said}" for said in wrong))
 
 
@@ -253,11 +269,13 @@ def doctor(plan: Plan) -> int:
     print(tabulate(table, headers=["check", "found", ""], disable_numparse=True), flush=True)
     wrong = [said for _, _, said in rows if said] + refusals(plan, missing, threads)
     headers = ["training", "updates", "tokens/s", "time", "a checkpoint"]
-    if cost := costs(plan, missing, threads):
+    cost, failed = costs(plan, missing, threads)
+    wrong += failed
+    if cost:
         print(f"\n{tabulate(cost, headers=headers, disable_numparse=True)}")
         print(f"\nWithout validation; timed just now on {'a GPU' if uses_gpu(plan.runtime) else f'{threads} threads'}.")
     else:
-        print("\nNothing is to be trained.")
+        print("\nNothing is to be trained." if not failed else "")
     for said in wrong:
         print(f"bleuprint: {said}", file=sys.stderr)
     return int(bool(wrong))

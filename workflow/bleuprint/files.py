@@ -108,12 +108,12 @@ def read_lines(path: Path) -> list[str]:
     return decode_lines(path.read_bytes(), path)
 
 
-def last_words(logs: list[str], folder: Path = Path()) -> str:
+def last_words(logs: list[str], folder: Path) -> str:
     """What bleuprint's commands said to the user, out of Snakemake's many lines; and whether the disk is full.
 
     Args:
         logs: Snakemake's logs, which hold those of failed jobs.
-        folder: where the pipeline runs.
+        folder: results/.
     """
     said: dict[str, None] = {}  # a set that keeps its order
     lines = [line for log in logs for line in Path(log).read_text(encoding="utf-8", errors="replace").split("\n")]
@@ -122,5 +122,5 @@ def last_words(logs: list[str], folder: Path = Path()) -> str:
             more = itertools.takewhile(lambda line: line.startswith("  "), lines[number + 1 :])
             said["\n".join([line, *more])] = None
     if any("No space left on device" in line for line in lines) or shutil.disk_usage(folder).free < SCARCE:
-        said[f"bleuprint: {full(folder.absolute())}"] = None
+        said[f"bleuprint: {full(folder)}"] = None
     return "\n".join(said)

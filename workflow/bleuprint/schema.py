@@ -33,7 +33,17 @@ class Flags(Section):
     own: ClassVar[frozenset[str]] = frozenset()
     # What the rules set themselves: folders, device and log, the run's seed, what is decoded
     reserved: ClassVar[frozenset[str]] = frozenset(
-        {"save_dir", "results_path", "path", "user_dir", "restore_file", "no_save", "seed", "gen_subset"}
+        {
+            "save_dir",
+            "results_path",
+            "path",
+            "user_dir",
+            "restore_file",
+            "no_save",
+            "no_last_checkpoints",
+            "seed",
+            "gen_subset",
+        }
         | {"source_lang", "target_lang", "cpu", "distributed_world_size"}
         | {"log_format", "log_interval", "log_file", "tensorboard_logdir"}
     )
@@ -210,6 +220,13 @@ class Training(Flags):
             raise ValueError("needs an end: set training.max_epoch or training.max_update")
         return self
 
+    @model_validator(mode="after")
+    def ends_the_same(self) -> "Training":
+        """fairseq's count of epochs without progress and its clock begin anew when a training is gone on with."""
+        for key in sorted({"patience", "stop_time_hours"} & (self.model_extra or {}).keys()):
+            raise ValueError(f"{key}: an interrupted training would end elsewhere; set training.max_epoch instead")
+        return self
+
     def identity(self) -> dict[str, Any]:
         """As for any section; `average_last` counts only where checkpoints are averaged, `deterministic` if true."""
         idle = {"average_last"} if self.checkpoint != "average" else set()
@@ -217,10 +234,10 @@ class Training(Flags):
         return {key: value for key, value in super().identity().items() if key not in idle}
 
     def flags(self) -> dict[str, Any]:
-        """fairseq's flags; the last epochs are kept where they are to be averaged, and two in case one is damaged."""
+        """fairseq's flags; the last epochs are kept where they are to be averaged."""
         if self.checkpoint == "average":
-            return super().flags() | {"keep_last_epochs": max(2, self.average_last)}
-        return {"keep_last_epochs": 2} | super().flags()
+            return super().flags() | {"keep_last_epochs": self.average_last}
+        return {"keep_last_epochs": 1} | super().flags()
 
 
 class Decoding(Flags):

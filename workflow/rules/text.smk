@@ -4,7 +4,7 @@ from bleuprint.text.fingerprint import expected
 
 rule text:
     input:
-        [f"results/text/{key}/{made}" for key in PLAN.stages["text"] for made in ("fingerprint.json", "checks.json")],
+        [f"results/text/{key}/{made}" for key in PLAN.stages["text"] for made in ("bin", "checks.json")],
 
 
 rule tokenise:
@@ -112,32 +112,14 @@ rule binarise:
         mem_mb=1000,
     params:
         flags=lambda w: preprocess(PLAN.stage("text", w.text).experiment),
-        # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
-        # fairseq does the first of its chunks alone, after the others: many small ones keep the cores busy
-        workers=lambda w, threads: 2 * threads,
-    shell:
-        "(set -x; fairseq-preprocess {params.flags} --trainpref {input.bpe}/train --validpref {input.bpe}/valid"
-        " --testpref {input.bpe}/test --destdir {output} --workers {params.workers}) > {log} 2>&1"
-
-
-rule fingerprint:
-    input:
-        tokenized="results/text/{text}/tokenized",
-        codes="results/text/{text}/codes",
-        bin="results/text/{text}/bin",
-    output:
-        "results/text/{text}/fingerprint.json",
-    log:
-        "results/text/{text}/fingerprint.log",
-    conda:
-        "../../envs/bleuprint.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-    params:
         # Functions of `threads` are how, not what: Snakemake does not compare them with the last call's
         expected=lambda w, threads: expected(PLAN.stage("text", w.text).choice),
         difference=lambda w, threads: PLAN.runtime.fingerprint,
+        # fairseq does the first of its chunks alone, after the others: many small ones keep the cores busy
+        workers=lambda w, threads: 2 * threads,
     shell:
-        "python -m bleuprint.text.fingerprint --folder results/text/{wildcards.text} --expected {params.expected:q}"
-        " --difference {params.difference} 2>&1 | tee {log}"
+        # Text that is not as expected fails the job, so that nothing is trained on it
+        "(set -x; fairseq-preprocess {params.flags} --trainpref {input.bpe}/train --validpref {input.bpe}/valid"
+        " --testpref {input.bpe}/test --destdir {output} --workers {params.workers}) > {log} 2>&1;"
+        " python -m bleuprint.text.fingerprint --folder results/text/{wildcards.text} --expected {params.expected:q}"
+        " --difference {params.difference} 2>&1 | tee -a {log}"

@@ -11,8 +11,6 @@ rule training:
 rule train:
     input:
         data=lambda w: PLAN.upstream("training", w.training, "text", "bin"),
-        # Nothing is trained on text that is not as expected
-        fingerprint=lambda w: PLAN.upstream("training", w.training, "text", "fingerprint.json"),
     output:
         checkpoint="results/training/{training}/checkpoint.pt",
         metrics="results/training/{training}/metrics.jsonl",

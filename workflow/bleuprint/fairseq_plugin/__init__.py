@@ -27,7 +27,7 @@ torch.serialization.add_safe_globals(
     ]
 )
 
-if "CUBLAS_WORKSPACE_CONFIG" in os.environ:  # training.deterministic; what has no such algorithm is named in the log
+if "BLEUPRINT_DETERMINISTIC" in os.environ:  # training.deterministic; what has no such algorithm is named in the log
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 if "fairseq_cli.train" in sys.modules:

@@ -23,6 +23,7 @@ from fairseq import checkpoint_utils
 from fairseq.file_io import PathManager
 
 from bleuprint.files import full, link
+from bleuprint.training.resume import BEFORE
 
 SHARE = 100  # mid-epoch checkpoints take at most one part in so many of the time
 FIRST = 0.02  # seconds that the first is taken to cost
@@ -89,7 +90,9 @@ class Keeper:
 
         def after(cfg: Any, trainer: Any, task: Any, epoch_itr: Any, subsets: Any, end_of_epoch: bool) -> Any:
             losses, should_stop = validate_and_save(cfg, trainer, task, epoch_itr, subsets, end_of_epoch)
-            if end_of_epoch or should_stop:  # fairseq has saved
+            if should_stop or (
+                end_of_epoch and epoch_itr.epoch % cfg.checkpoint.save_interval == 0
+            ):  # fairseq has saved
                 self.saved = time.monotonic()
             elif self.asked is not None or self.due():
                 began = time.monotonic()
@@ -129,7 +132,10 @@ def whole(save: Callable[..., None]) -> Callable[..., None]:
 
 def copied(source: str, target: str, overwrite: bool = False) -> str:
     """Give a checkpoint a second name at once, where fairseq would copy it over the old file byte by byte."""
-    link(Path(source), Path(target))
+    last = Path(target)
+    if last.name == "checkpoint_last.pt" and last.exists():  # the one before it, should the new one be damaged
+        link(last, last.with_name(BEFORE))
+    link(Path(source), last)
     return target
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from bleuprint.files import DataError, link, replacing
 
 EPOCH = re.compile(r"checkpoint(\d+)\.pt")
+DAMAGED = re.compile(r"checkpoint(\d+)\.pt\.damaged")  # set aside by bleuprint.training.resume
 ANEW = "to train anew, move that folder away."
 
 
@@ -21,9 +22,9 @@ def pick(save_dir: Path, choice: str, last: int) -> list[Path]:
     if choice == "average":
         epochs = {int(match[1]): path for path in save_dir.iterdir() if (match := EPOCH.fullmatch(path.name))}
         kept = sorted(epochs)[-last:]
-        if kept and len(kept) <= kept[-1] - kept[0]:
-            missing = min(set(range(kept[0], kept[-1])) - set(kept))
-            raise DataError(f"{save_dir}: checkpoint{missing}.pt is missing among the last {last} epochs; {ANEW}")
+        damaged = {int(match[1]) for path in save_dir.iterdir() if (match := DAMAGED.fullmatch(path.name))}
+        if lost := [epoch for epoch in damaged - set(epochs) if kept and kept[0] < epoch < kept[-1]]:
+            raise DataError(f"{save_dir}: checkpoint{lost[0]}.pt, one of the last {last} epochs, was damaged; {ANEW}")
         found = [epochs[epoch] for epoch in kept]
     else:
         found = [path for path in [save_dir / f"checkpoint_{choice}.pt"] if path.exists()]

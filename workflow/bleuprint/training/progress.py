@@ -172,7 +172,7 @@ def main() -> None:
             if row is not None and row["split"] != "train_epoch":
                 display.show(row)
     display.close()
-    with open(arguments.log, encoding="utf-8") as log, replacing(arguments.metrics) as metrics:
+    with open(arguments.log, encoding="utf-8", errors="replace") as log, replacing(arguments.metrics) as metrics:
         metrics.writelines(json.dumps(row) + "\n" for row in tidy(log))
 
 

@@ -1,6 +1,7 @@
 """python -m bleuprint.training.resume: before fairseq-train goes on, checkpoints that are damaged are set aside."""
 
 import argparse
+import importlib
 import os
 import sys
 import zipfile
@@ -9,14 +10,28 @@ from pathlib import Path
 from bleuprint.files import DataError, link
 from bleuprint.training.checkpoint import ANEW, EPOCH
 
+BEFORE = "checkpoint_before.pt"  # at an epoch's end the last one of its midst
+
 
 def sound(path: Path) -> bool:
     """Whether a checkpoint is whole: torch writes zip archives, with a checksum of each tensor."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError):
+    except Exception:  # whatever zipfile makes of damaged headers: there are a dozen kinds
         return False
+
+
+def loads(path: Path) -> bool:
+    """Whether torch reads it, too: it takes some damage to headers amiss that zipfile does not see."""
+    import torch
+
+    importlib.import_module("bleuprint.fairseq_plugin")  # allow-lists what fairseq's checkpoints need
+    try:
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:
+        return False
+    return True
 
 
 def ready(save_dir: Path, choice: str) -> list[str]:
@@ -24,30 +39,32 @@ def ready(save_dir: Path, choice: str) -> list[str]:
 
     Args:
         save_dir: fairseq-train's.
-        choice: `best`, `last` or `average`: the checkpoints that cannot be done without.
+        choice: `best`, `last` or `average`: what the result is made of.
 
     Returns:
         What was done, in sentences.
 
     Raises:
-        DataError: a checkpoint that the result is made of is damaged, and training on would not make it again.
+        DataError: the best checkpoint is the result and damaged, and training on would not make it again.
     """
+    for left in [*save_dir.glob(".checkpoint*.part"), *save_dir.parent.glob(".checkpoint.pt.*.part")]:
+        left.unlink()  # half written when a process was killed
+    last, best = save_dir / "checkpoint_last.pt", save_dir / "checkpoint_best.pt"
     damaged = [path for path in sorted(save_dir.glob("checkpoint*.pt")) if not sound(path)]
-    last = save_dir / "checkpoint_last.pt"
-    newest = last.stat().st_ino if last in damaged else None
-    for path in damaged:
-        needed = path.name == "checkpoint_best.pt" if choice == "best" else bool(EPOCH.fullmatch(path.name))
-        if needed and choice != "last" and path.stat().st_ino != newest:  # another name of the newest is made again
-            raise DataError(f"{path} is damaged, and training on would not make it again; {ANEW}")
+    if last.exists() and last not in damaged and not loads(last):
+        damaged += [path for path in sorted(save_dir.glob("checkpoint*.pt")) if path.samefile(last)]
+    # A best one that is another name of the last is made again with it
+    if choice == "best" and best in damaged and not (last in damaged and best.samefile(last)):
+        raise DataError(f"{best} is damaged, and training on would not make it again; {ANEW}")
     said = []
     for path in damaged:
         os.replace(path, path.with_name(f"{path.name}.damaged"))
         said.append(f"WARNING: {path} is damaged and was set aside as {path.name}.damaged.")
     if last in damaged:
         epochs = {int(match[1]): path for path in save_dir.iterdir() if (match := EPOCH.fullmatch(path.name))}
-        before = [epochs[max(epochs)]] if epochs else list(save_dir.glob("checkpoint_best.pt"))
-        for path in before:
-            link(path, last)
+        before = [epochs[max(epochs)]] if epochs else [path for path in (save_dir / BEFORE, best) if path.exists()]
+        if before:
+            link(before[0], last)
         said.append(f"The training goes on from {before[0].name}." if before else "The training begins anew.")
     return said
 
