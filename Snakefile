@@ -26,6 +26,7 @@ explain_dry_run(workflow, PLAN)
 rule all:
     input:
         "results/report/index.html",
+        "results/report/comparison.json",
 
 
 include: "workflow/rules/corpus.smk"

@@ -135,7 +135,8 @@ def test_wrong_input_is_one_clear_line(cli: dict[str, Any], words: list[str]) ->
 
 def test_values_from_the_command_line_reach_hydra_as_typed() -> None:
     assert one(overrides="training.lr=1e-3 decoding.beam=8").decoding.beam == 8
-    assert one(overrides=["decoding.beam=8", "+training.patience=3"]).training.flags()["patience"] == 3
+    added = one(overrides=["decoding.beam=8", "+training.keep_best_checkpoints=3"])
+    assert added.training.flags()["keep_best_checkpoints"] == 3
     assert one(overrides="~model.dropout").model.dropout is None
     assert one(overrides="+training.label_smoothing=0.2").training.label_smoothing == 0.2  # a file has it
     assert one(overrides="training.max_update=9").training.max_update == 9  # the schema has it, the file not
@@ -162,3 +163,9 @@ def test_reversing_the_direction_is_two_overrides() -> None:
 def test_an_archive_that_could_not_be_verified_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"corpus\.bytes or corpus\.sha256"):
         one(overrides="corpus.bytes=null")
+
+
+@pytest.mark.parametrize("flag", ["patience=3", "stop_time_hours=1"])
+def test_an_end_that_an_interruption_would_move_is_refused(flag: str) -> None:
+    with pytest.raises(ConfigError, match=r"an interrupted training would end elsewhere; set training\.max_epoch"):
+        one(overrides=f"+training.{flag}")

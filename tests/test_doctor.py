@@ -51,8 +51,13 @@ def test_other_versions_and_missing_parts_are_named(monkeypatch: pytest.MonkeyPa
     assert "compiled parts are missing (data/no_such_part)" in said
     assert "fairseq-train, fairseq-generate" in said and "not found" in said
     assert "this torch is built for CPUs" in said
+    made = planned(recipe="demo")
     with pytest.raises(SystemExit, match="this torch is built for CPUs"):
-        doctor.refuse(planned(recipe="demo"), set(), 2)
+        doctor.refuse(made, to_compute(made), 2)
+    monkeypatch.setattr(doctor, "COMPILED", ())
+    monkeypatch.setattr(doctor, "PROGRAMS", ())
+    doctor.refuse(made, {one for one in to_compute(made) if one[0] in ("corpus", "text")}, 2)  # which need no GPU
+    doctor.refuse(made, to_compute(made), 2, elsewhere=True)
 
 
 def test_a_disk_that_is_too_small_is_refused_before_any_job(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +69,28 @@ def test_a_disk_that_is_too_small_is_refused_before_any_job(monkeypatch: pytest.
     sizes = [doctor.size("training", next(iter(one.stages["training"].values()))) for one in (made, kept)]
     assert sizes[1] / sizes[0] == pytest.approx(34 / 14)
     doctor.refuse(made, set(), 2)  # nothing is to be computed
+    (name, key) = next(one for one in to_compute(made) if one[0] == "training")
+    folder = Path("results", name, key, "checkpoints")
+    folder.mkdir(parents=True)
+    with open(folder / "checkpoint1.pt", "wb") as file:
+        file.truncate(7 * 10**9)  # what is there already needs no room
+    doctor.refuse(made, {(name, key)}, 2)
+
+
+def test_estimates_heed_the_update_frequency_and_the_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = planned(overrides="training.max_epoch=null training.max_update=100")
+    many = planned(overrides="training.max_epoch=null training.max_update=100 +training.update_freq=[8]")
+    tokens = [device.target_tokens(next(iter(one.stages["training"].values())).experiment) for one in (few, many)]
+    assert tokens[1] == 8 * tokens[0]
+    asked = []
+    monkeypatch.setattr(
+        doctor, "steps", lambda stage, threads: asked.append(stage) or {"tokens_per_second": 1e4, "parameters": 9}
+    )
+    sweep = planned(recipe="demo", overrides="text.merges=100,200")
+    rows, wrong = doctor.costs(sweep, to_compute(sweep), 2)
+    assert len(rows) == len(asked) == 2 and not wrong
+    monkeypatch.setattr(doctor, "steps", lambda stage, threads: "CUDA out of memory.")
+    assert "could not be timed: CUDA out of memory." in doctor.costs(sweep, to_compute(sweep), 2)[1][0]
 
 
 def test_a_model_larger_than_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def test_wrong_flags_are_refused_in_fairseqs_own_words() -> None:
         "+decoding.beem=3": "unrecognized arguments: --beem 3",
         "model.arch=transformer_iwslt": "argument --arch/-a: invalid choice: 'transformer_iwslt' (did you mean",
         "model.encoder_conv_type=dynamic": "unrecognized arguments: --encoder-conv-type dynamic",
-        "+training.patience=soon": "argument --patience: invalid int value: 'soon'",
+        "+training.keep_best_checkpoints=soon": "argument --keep-best-checkpoints: invalid int value: 'soon'",
     }
     right = fairseq_flags.commands(one())
     commands = [command for override in wrong for command in fairseq_flags.commands(one(overrides=override))]
@@ -101,7 +101,7 @@ def test_a_wrong_flag_ends_planning(nothing_known: None) -> None:
 
 
 def test_what_the_parser_took_is_not_asked_again(nothing_known: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    added = one(overrides="+training.patience=3 +model.attention_dropout=0.1")
+    added = one(overrides="+training.keep_best_checkpoints=3 +model.attention_dropout=0.1")
     fairseq_flags.check([added])
     monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("asked again"))
     fairseq_flags.check([added])

@@ -130,6 +130,8 @@ def test_a_failed_training_leaves_the_others_going_and_the_report_tells(
     page = (tmp_path / "results/report/index.html").read_text()
     assert run.parent.name in page
     assert "demo-transformer_tiny-seed2" in page and "missing" in page
+    assert snakemake(*TINY, env=fake_fairseq).returncode == 0  # of that call nothing is missing
+    assert "demo-transformer_tiny-seed2" not in (tmp_path / "results/report/index.html").read_text()
 
 
 def checkpoint(save_dir: Path, name: str, *others: str) -> None:

@@ -46,7 +46,7 @@ def shared(one: dict[str, str], other: dict[str, str]) -> list[str]:
         ({"overrides": "runtime.tensorboard=true runtime.jobs_per_gpu=2 report.baseline=transformer"}, list(STAGES)),
         ({"overrides": "scoring.resamples=500"}, ["corpus", "text", "training", "decoding"]),
         ({"overrides": "training.lr=0.00050 model.dropout=3e-1"}, list(STAGES)),
-        ({"overrides": "+training.patience=null"}, list(STAGES)),
+        ({"overrides": "+training.keep_best_checkpoints=null"}, list(STAGES)),
         ({"overrides": "training.average_last=3"}, list(STAGES)),  # nothing is averaged
     ],
 )

@@ -6,6 +6,7 @@ BASELINE = checked([run.description for run in PLAN.runs], PLAN.baseline)
 rule report:
     input:
         "results/report/index.html",
+        "results/report/comparison.json",
 
 
 rule gather_run:
