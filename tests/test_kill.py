@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import drill
 import pytest
@@ -17,6 +18,7 @@ import torch
 from conftest import SNAKEMAKE, Snakemake
 from drill import Kill
 
+from bleuprint import call
 from bleuprint.files import DataError, link
 from bleuprint.training.resume import ready
 
@@ -110,6 +112,27 @@ def test_a_killed_snakemake_needs_no_unlocking(
     assert again.returncode == 0, again.stderr
     assert "that a killed snakemake left at work here" in again.stderr
     assert "tokenise" not in again.stderr
+
+
+def test_without_locks_a_call_goes_on_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none(file: int, how: int) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(call.fcntl, "flock", none)
+    call.claim()
+    assert "bleuprint: results/.call cannot be locked" in capsys.readouterr().err
+    (tmp_path / ".snakemake/locks").mkdir(parents=True)
+    lock = tmp_path / ".snakemake/locks/0.input.lock"
+    lock.touch()
+    call.forget_killed(SimpleNamespace(is_main_process=True))
+    assert lock.exists()  # who knows whose it is
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    call.forget_killed(SimpleNamespace(is_main_process=True))
+    assert not lock.exists()
 
 
 def test_sigterm_ends_snakemake_and_its_jobs(fake_fairseq: dict[str, str], tmp_path: Path) -> None:

@@ -33,10 +33,11 @@ def forget_killed(workflow: Any) -> None:
     Args:
         workflow: Snakemake's, as the Snakefile knows it.
     """
-    if workflow.is_main_process and LOCK.exists() and (file := _lock(LOCK)) is not None:
-        for lock in Path(".snakemake/locks").glob("*.lock"):
-            lock.unlink(missing_ok=True)
-        os.close(file)
+    with contextlib.suppress(OSError):  # no locks here, or nothing may be written
+        if workflow.is_main_process and LOCK.exists() and (file := _lock(LOCK)) is not None:
+            for lock in Path(".snakemake/locks").glob("*.lock"):
+                lock.unlink(missing_ok=True)
+            os.close(file)
 
 
 def begin(workflow: Any, plan: Plan, threads: int) -> None:
@@ -68,18 +69,23 @@ def claim() -> None:
         SystemExit: another call is at work.
     """
     LOCK.parent.mkdir(exist_ok=True)
-    if _lock(LOCK) is None:  # else it is never closed: the kernel frees it with this process, however it ends
+    try:
+        alone = _lock(LOCK) is not None  # and never closed: the kernel frees it with this process, however it ends
+    except OSError as error:
+        print(
+            f"bleuprint: {LOCK} cannot be locked ({error}): see to it that no other call works here.", file=sys.stderr
+        )
+        return
+    if not alone:
         known = current()
         who = f" (process {known['process']} on {known['host']})" if known and alive(known) else ""
         sys.exit(f"bleuprint: another snakemake is at work in this folder{who}; wait for it, or use another folder.")
+    if (file := _lock(JOBS)) is None:
+        left = _holders()
+        print(f"bleuprint: ending {len(left)} processes that a killed snakemake left at work here.", file=sys.stderr)
+        end(left)
     deadline = time.monotonic() + PATIENCE
-    while (file := _lock(JOBS)) is None:
-        if deadline - time.monotonic() > PATIENCE - 0.1:
-            left = _holders()
-            print(
-                f"bleuprint: ending {len(left)} processes that a killed snakemake left at work here.", file=sys.stderr
-            )
-            end(left)
+    while file is None and (file := _lock(JOBS)) is None:
         if time.monotonic() > deadline:
             sys.exit("bleuprint: a killed snakemake left processes here that do not end; end them by hand.")
         time.sleep(0.1)
@@ -87,15 +93,17 @@ def claim() -> None:
 
 
 def _lock(path: Path) -> int | None:
-    """The open file, locked for this process alone; None if others hold it."""
+    """The open file, locked for this process alone; None if others hold it.
+
+    Raises:
+        OSError: there are no locks here, as on some network file systems.
+    """
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(file)
         return None
-    except OSError as error:  # a network file system without locks
-        print(f"bleuprint: {path} cannot be locked here ({error}); see to it yourself that no other call works here.")
     return file
 
 
