@@ -19,6 +19,7 @@ from conftest import SNAKEMAKE, Snakemake
 from drill import Kill
 
 from bleuprint import call
+from bleuprint import files as files_module
 from bleuprint.files import DataError, link
 from bleuprint.training.resume import ready
 
@@ -121,7 +122,7 @@ def test_without_locks_a_call_goes_on_with_a_warning(
         raise OSError(38, "Function not implemented")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(call.fcntl, "flock", none)
+    monkeypatch.setattr(files_module.fcntl, "flock", none)
     call.claim()
     assert "bleuprint: results/.call cannot be locked" in capsys.readouterr().err
     (tmp_path / ".snakemake/locks").mkdir(parents=True)

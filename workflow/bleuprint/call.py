@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -16,7 +15,7 @@ from typing import Any
 import psutil
 
 from bleuprint.doctor import refuse
-from bleuprint.files import SCARCE, full, last_words
+from bleuprint.files import SCARCE, full, last_words, locked
 from bleuprint.plan import FINISHED, STAGES, Plan, Run
 from bleuprint.provenance import RUNS
 from bleuprint.watch import alive, current, remember
@@ -99,12 +98,7 @@ def _lock(path: Path) -> int | None:
         OSError: there are no locks here, as on some network file systems.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        return None
-    return file
+    return file if locked(file) else None
 
 
 def _holders() -> list[psutil.Process]:

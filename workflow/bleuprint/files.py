@@ -1,5 +1,6 @@
 """Files: written whole or not at all, hashed, and read as strict UTF-8 lines."""
 
+import fcntl
 import hashlib
 import itertools
 import json
@@ -41,6 +42,20 @@ def link(source: Path, target: Path) -> None:
         shutil.copyfile(source, temporary)
     os.replace(temporary, target)
     temporary.unlink(missing_ok=True)  # two names of one file are left as they are by the line above
+
+
+def locked(file: int) -> bool:
+    """Lock an open file for this process alone, without waiting; False, and the file closed, if others hold it.
+
+    Raises:
+        OSError: there are no locks here, as on some network file systems.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return False
+    return True
 
 
 def full(folder: Path) -> str:

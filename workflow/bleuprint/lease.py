@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from bleuprint.files import locked
+
 WAIT = 1.0  # seconds between two looks for a free GPU
 MOST = 16  # commands that may share a GPU: its lock files
 
@@ -43,12 +45,7 @@ def take(gpus: list[str], places: int) -> str | None:
 def _lock(name: str) -> int | None:
     """The open and locked file of one place of a GPU; None if it is taken."""
     file = _open(name)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        return None
-    return file
+    return file if locked(file) else None
 
 
 def _open(name: str) -> int:

@@ -48,10 +48,8 @@ class Keeper:
         """End with the status of a process that the signal has ended."""
         assert self.asked is not None
         name = signal.Signals(self.asked).name
-        print(
-            f"bleuprint: training stopped by {name}{saved}; the same command goes on from its last checkpoint.",
-            flush=True,
-        )
+        said = f"bleuprint: training stopped by {name}{saved}; the same command goes on from its last checkpoint."
+        print(said, flush=True)
         sys.exit(128 + self.asked)
 
     def due(self) -> bool:
@@ -90,9 +88,8 @@ class Keeper:
 
         def after(cfg: Any, trainer: Any, task: Any, epoch_itr: Any, subsets: Any, end_of_epoch: bool) -> Any:
             losses, should_stop = validate_and_save(cfg, trainer, task, epoch_itr, subsets, end_of_epoch)
-            if should_stop or (
-                end_of_epoch and epoch_itr.epoch % cfg.checkpoint.save_interval == 0
-            ):  # fairseq has saved
+            epoch_saved = end_of_epoch and epoch_itr.epoch % cfg.checkpoint.save_interval == 0
+            if should_stop or epoch_saved:  # by fairseq
                 self.saved = time.monotonic()
             elif self.asked is not None or self.due():
                 began = time.monotonic()
@@ -118,9 +115,8 @@ def whole(save: Callable[..., None]) -> Callable[..., None]:
         try:
             save(state, filename, async_write)
         except (OSError, RuntimeError) as error:  # torch's own writer knows no errno
-            no_space = (
-                getattr(error, "errno", None) == errno.ENOSPC or shutil.disk_usage(Path(filename).parent).free == 0
-            )
+            free = shutil.disk_usage(Path(filename).parent).free
+            no_space = getattr(error, "errno", None) == errno.ENOSPC or free == 0
             Path(f"{filename}.tmp").unlink(missing_ok=True)
             if no_space:
                 print(f"bleuprint: {full(Path(filename).parent)}", flush=True)
