@@ -67,7 +67,7 @@ def test_a_disk_that_is_too_small_is_refused_before_any_job(monkeypatch: pytest.
         doctor.refuse(made, to_compute(made), 2)
     kept = planned(recipe="lightconv", overrides="runtime.device=cpu training.average_last=30")
     sizes = [doctor.size("training", next(iter(one.stages["training"].values()))) for one in (made, kept)]
-    assert sizes[1] / sizes[0] == pytest.approx(34 / 14)
+    assert sizes[1] / sizes[0] == pytest.approx(35 / 15)
     doctor.refuse(made, set(), 2)  # nothing is to be computed
     (name, key) = next(one for one in to_compute(made) if one[0] == "training")
     folder = Path("results", name, key, "checkpoints")

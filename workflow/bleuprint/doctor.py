@@ -137,8 +137,8 @@ def size(name: str, stage: Stage) -> float:
     """About how many bytes a stage's folder will take."""
     experiment = stage.experiment
     if name == "training":
-        kept = experiment.training.average_last if experiment.training.checkpoint == "average" else 2
-        # The epochs kept, the best, the last, and one being written; the averaged one holds all of a checkpoint, too
+        # The epochs kept and the averaged one, or one epoch; the best, the last, the one before, and one being written
+        kept = experiment.training.average_last + 1 if experiment.training.checkpoint == "average" else 1
         return (kept + 4) * STATE * weights(experiment)
     return {"corpus": 2.0, "text": 6.0}.get(name, 0.0) * PAIR * pairs(experiment.corpus)
 
