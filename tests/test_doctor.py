@@ -82,6 +82,10 @@ def test_estimates_heed_the_update_frequency_and_the_vocabulary(monkeypatch: pyt
     many = planned(overrides="training.max_epoch=null training.max_update=100 +training.update_freq=[8]")
     tokens = [device.target_tokens(next(iter(one.stages["training"].values())).experiment) for one in (few, many)]
     assert tokens[1] == 8 * tokens[0]
+    for written in ("8", "'[4,8]'", "'4,8'"):
+        made = planned(overrides=[f"+training.update_freq={written}"])
+        training = next(iter(made.stages["training"].values())).experiment.training
+        assert device.update_freq(training) == 8
     asked = []
     monkeypatch.setattr(
         doctor, "steps", lambda stage, threads: asked.append(stage) or {"tokens_per_second": 1e4, "parameters": 9}

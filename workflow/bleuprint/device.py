@@ -1,5 +1,6 @@
 """CPU or GPU, and how long a training would take on a CPU. No torch here: planning must stay fast."""
 
+import ast
 import os
 import shlex
 from functools import cache
@@ -72,8 +73,8 @@ def weights(experiment: Experiment) -> int:
 
 def update_freq(training: Training) -> int:
     """Batches in an update; where it changes over the epochs, the last one's."""
-    value = (training.model_extra or {}).get("update_freq") or 1
-    return int(value[-1] if isinstance(value, list) else value)
+    value = ast.literal_eval(str((training.model_extra or {}).get("update_freq") or 1))  # as fairseq reads it
+    return int(value[-1] if isinstance(value, list | tuple) else value)
 
 
 def target_tokens(experiment: Experiment) -> int:
