@@ -12,6 +12,7 @@ from conftest import Snakemake
 from bleuprint import device, doctor
 from bleuprint.config import experiments
 from bleuprint.explain import to_compute
+from bleuprint.files import link
 from bleuprint.plan import Plan, plan
 
 TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50"
@@ -75,6 +76,12 @@ def test_a_disk_that_is_too_small_is_refused_before_any_job(monkeypatch: pytest.
     with open(folder / "checkpoint1.pt", "wb") as file:
         file.truncate(7 * 10**9)  # what is there already needs no room
     doctor.refuse(made, {(name, key)}, 2)
+    with open(folder / "checkpoint1.pt", "r+b") as file:
+        file.truncate(2 * 10**9)
+    for other in ("last", "best", "before"):  # no more room is taken by more names
+        link(folder / "checkpoint1.pt", folder / f"checkpoint_{other}.pt")
+    with pytest.raises(SystemExit, match="of disk space are needed"):
+        doctor.refuse(made, {(name, key)}, 2)
 
 
 def test_estimates_heed_the_update_frequency_and_the_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:

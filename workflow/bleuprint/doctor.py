@@ -104,8 +104,9 @@ def room(plan: Plan, missing: Missing) -> list[Row]:
     """Memory for the largest training, and disk space for all that is to be computed."""
     needed = dict.fromkeys(plan.stages, 0.0)
     for name, key in missing:
-        there = sum(path.stat().st_size for path in Path("results", name, key).glob("**/*") if path.is_file())
-        needed[name] += max(0.0, size(name, plan.stages[name][key]) - there)
+        found = [path.stat() for path in Path("results", name, key).glob("**/*") if path.is_file()]
+        there = {one.st_ino: one.st_size for one in found}  # a checkpoint may have several names
+        needed[name] += max(0.0, size(name, plan.stages[name][key]) - sum(there.values()))
     folder = Path("results").resolve()  # often a link to a larger disk
     free, total = shutil.disk_usage(folder if folder.exists() else ".").free, sum(needed.values())
     parts = ", ".join(f"{stage} {_bytes(value)}" for stage, value in needed.items() if value)
