@@ -2,7 +2,7 @@
 
 import pytest
 
-from bleuprint.decoding import hypotheses
+from bleuprint.decoding.hypotheses import hypotheses
 from bleuprint.files import DataError
 
 GENERATED = [

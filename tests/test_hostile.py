@@ -37,7 +37,7 @@ from bleuprint.config import ConfigError, experiments
 from bleuprint.corpus import iwslt14, lines
 from bleuprint.corpus.iwslt14 import read_archive
 from bleuprint.corpus.lines import check_aligned, hold_out, read_text
-from bleuprint.decoding import hypotheses
+from bleuprint.decoding.hypotheses import hypotheses
 from bleuprint.files import DataError, decode_lines, read_lines, write_lines
 from bleuprint.flags import argv, shell
 from bleuprint.schema import Files

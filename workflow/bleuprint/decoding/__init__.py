@@ -1,0 +1,1 @@
+"""The decoding stage: the test set translated."""

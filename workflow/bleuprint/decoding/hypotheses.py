@@ -1,0 +1,34 @@
+"""fairseq-generate's output → hypotheses in test order."""
+
+import re
+
+from bleuprint.files import DataError
+
+HYPOTHESIS = re.compile(r"H-(\d+)\t[^\t]*\t(.*)")
+
+
+def hypotheses(generated: list[str], sentences: int) -> list[str]:
+    """The best hypothesis of each test sentence, in test order; fairseq writes them sorted by length.
+
+    Args:
+        generated: lines of `generate-test.txt`.
+        sentences: how many the test set has.
+
+    Raises:
+        DataError: a sentence is missing or unknown, or a BPE marker is left.
+    """
+    best: dict[int, str] = {}
+    for line in generated:
+        if match := HYPOTHESIS.fullmatch(line):
+            best.setdefault(int(match[1]), match[2])  # of an n-best list the first is the best
+    missing = [number for number in range(sentences) if number not in best]
+    if missing or len(best) != sentences:
+        raise DataError(
+            f"fairseq-generate translated {len(best) - len(best.keys() - set(range(sentences)))} of {sentences} "
+            f"test sentences (missing: {missing[:5]}); required_batch_size_multiple must be 1."
+        )
+    ordered = [best[number] for number in range(sentences)]
+    for number, tokens in enumerate(ordered, 1):
+        if "@@ " in tokens + " ":
+            raise DataError(f"hypothesis {number} still has a BPE marker ({tokens!r}); remove_bpe must be true.")
+    return ordered
