@@ -180,8 +180,10 @@ class Model(Flags):
     decoder_glu: Literal[0, 1] | None = None
     dropout: float | None = None
     attention_dropout: float | None = None
+    activation_dropout: float | None = None
     weight_dropout: float | None = None
     share_decoder_input_output_embed: bool | None = None
+    share_all_embeddings: bool | None = None
 
 
 class Training(Flags):
@@ -198,6 +200,9 @@ class Training(Flags):
     warmup_init_lr: float | None = None
     criterion: str
     label_smoothing: float | None = None
+    rdrop_alpha: Annotated[float, Field(ge=0)] | None = None
+    simcut_alpha: Annotated[float, Field(ge=0)] | None = None
+    simcut_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: PositiveInt
     max_epoch: PositiveInt | None = None
     max_update: PositiveInt | None = None
