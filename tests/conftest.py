@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,3 +128,10 @@ if "TIMES" in os.environ:
         (folder / name).write_text(script)
         (folder / name).chmod(0o755)
     return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "CALLS": str(tmp_path / "calls.jsonl")}
+
+
+@pytest.fixture(scope="module")
+def fairseq() -> Iterator[Callable[..., Any]]:
+    """`fairseq(function, *arguments)`: the a function's answer from another process: fairseq changes Hydra's state."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        yield lambda function, *arguments, **options: pool.submit(function, *arguments, **options).result()

@@ -12,11 +12,10 @@ import re
 import subprocess
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from itertools import chain
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -320,13 +319,6 @@ def test_each_pair_is_kept_in_its_place_or_removed_by_rule(
         assert counts[part] == (len(raw.get(part, [])), len(pairs))
         written = [read_lines(folder / f"out/{part}.{language}") for language in LANGUAGES]
         assert list(zip(*written, strict=True)) == pairs
-
-
-@pytest.fixture(scope="module")
-def fairseq() -> Iterator[Callable[..., Any]]:
-    """`fairseq(function, *arguments)`: the answer of a function of fairseq_process.py."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        yield lambda function, *arguments: pool.submit(function, *arguments).result()
 
 
 def usable(text: list[str], tokenizer: str) -> list[str]:
