@@ -1,4 +1,4 @@
-"""SimCut, each promise asked of fairseq in a process of its own."""
+"""SimCut and R-Drop, each promise asked of fairseq in a process of its own."""
 
 import itertools
 import sys
@@ -45,7 +45,7 @@ def made(criterion: str, dropout: float = 0.0, share: bool = False, **flags: flo
     previous = torch.cat([target.new_full((len(LENGTHS), 1), dictionary.eos()), target[:, :-1]], 1)
     inputs = {"src_tokens": source, "src_lengths": torch.tensor([n for n, _ in LENGTHS])}
     batch = {"net_input": inputs | {"prev_output_tokens": previous}, "target": target, "ntokens": 14}
-    names = ("label_smoothing", "simcut_alpha", "simcut_p")
+    names = ("label_smoothing", "rdrop_alpha", "simcut_alpha", "simcut_p")
     options_of = {key: getattr(args, key) for key in names if hasattr(args, key)}
     registered = sys.modules["fairseq.criterions"].CRITERION_REGISTRY[criterion]
     return model, registered(task, sentence_avg=False, **options_of), batch
@@ -176,3 +176,10 @@ def test_it_learns_and_becomes_consistent(fairseq: Fairseq) -> None:
     plain, regularised = (fairseq(after_learning, alpha) for alpha in (0.0, 3.0))
     assert plain[0] < 1.5 and regularised[0] < 1.5
     assert regularised[1] < plain[1] / 2
+
+
+def test_r_drop_is_validated_once(fairseq: Fairseq) -> None:
+    plain, twice = "label_smoothed_cross_entropy", "label_smoothed_cross_entropy_with_rdrop"
+    expected = fairseq(loss_and_gradients, plain, train=False)
+    assert fairseq(loss_and_gradients, twice, train=False, rdrop_alpha=5.0) == expected
+    assert fairseq(loss_and_gradients, twice, rdrop_alpha=5.0)[1] > 1.5 * fairseq(loss_and_gradients, plain)[1]
