@@ -1,18 +1,27 @@
 """The text stage equals prepare-iwslt14.sh to the byte."""
 
 import hashlib
+import io
 import json
+import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from conftest import run_snakemake, sample_overrides
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sacremoses import MosesTokenizer
+from subword_nmt.apply_bpe import BPE
+from subword_nmt.learn_bpe import learn_bpe
 
 from bleuprint.config import experiments
 from bleuprint.files import DataError, read_lines, write_lines
 from bleuprint.text.fingerprint import differences, expected, fingerprint
-from bleuprint.text.moses import detokenize, tokenize
+from bleuprint.text.learn_bpe import learn
+from bleuprint.text.moses import FastTokenizer, detokenize, tokenize
 from bleuprint.text.tokenise import is_clean, prepare
 
 CONFIG = {
@@ -48,6 +57,17 @@ CONFIG = {
 )
 def test_tokenize_as_perl_does(line: str, tokens: str) -> None:
     assert tokenize(line, "de") == tokens
+
+
+FAST = {language: FastTokenizer(language) for language in ("en", "de", "fr", "zh", "xx")}
+SLOW = {language: MosesTokenizer(lang=language) for language in FAST}
+PIECES = ["a", "B", "Dr", "usw", "No", "5", ".", ",", "'", "s", "-", " ", "\u00a0", "ß", "中", "`", "&", '"', "|", "["]
+
+
+@settings(max_examples=300, derandomize=True, database=None, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=20).map("".join), st.sampled_from(sorted(FAST)))
+def test_the_fast_tokenizer_is_sacremoses_own(line: str, language: str) -> None:
+    assert FAST[language].tokenize(line, return_str=True) == SLOW[language].tokenize(line, return_str=True)
 
 
 def test_detokenize_undoes_escapes() -> None:
@@ -120,6 +140,51 @@ def test_a_token_that_would_not_come_through_is_named(word: str, tmp_path: Path)
     with pytest.raises(DataError, match=rf"raw/test.de, line 2: the token '{word.lower()}' ends in BPE's mark"):
         prepare(folder, tmp_path / "out", CONFIG | {"tokenizer": "none"}, 1)
     prepare(folder, tmp_path / "out", CONFIG, 1)
+
+
+def learnt_by_subword_nmt(text: str, merges: int) -> str:
+    codes = io.StringIO()
+    learn_bpe(io.StringIO(text), codes, merges)
+    return codes.getvalue()
+
+
+def learnt(text: str, merges: int) -> str:
+    return "".join(f"{line}\n" for line in ("#version: 0.2", *map(" ".join, learn(Counter(text.split()), merges))))
+
+
+# Few letters: symbols come about in several ways, pairs overlap, and some look like an end of word
+WORDS = st.text("ab\\", min_size=2, max_size=12) | st.lists(st.sampled_from(["a", "b", "</w>"]), min_size=2).map(
+    "".join
+)
+
+
+@settings(max_examples=150, derandomize=True, database=None, deadline=None)
+@given(st.lists(WORDS, min_size=1, max_size=40), st.integers(1, 250))
+def test_merges_are_subword_nmts(words: list[str], merges: int) -> None:
+    text = " ".join(words)
+    assert learnt(text, merges) == learnt_by_subword_nmt(text, merges)
+
+
+@pytest.mark.parametrize(("letters", "seed"), [("ab", 1), ("ab", 2), ("abc", 3), ("abcdefgh", 4)])
+def test_merges_are_subword_nmts_after_pruning(letters: str, seed: int) -> None:
+    """Some are learnt after its pruning has lost count of a pair."""
+    made_up = random.Random(seed)
+    words = ("".join(made_up.choices(letters, k=made_up.randint(1, 14))) for _ in range(1500))
+    text = " ".join(word for word in words for _ in range(made_up.randint(1, 9)))
+    merges = learnt(text, 1500)
+    assert merges.count("\n") > 500 and merges == learnt_by_subword_nmt(text, 1500)
+
+
+def test_segments_are_subword_nmts(tmp_path: Path) -> None:
+    codes = tmp_path / "codes"
+    codes.write_text(learnt("lower lowest newer newest wider " * 3, 12))
+    lines = ["", "lowest low x", "newest é wider lower", "中文 a\u200bb"]
+    write_lines(tmp_path / "train.en", lines)
+    words = ["--codes", codes, "--output", tmp_path / "bpe", tmp_path / "train.en"]
+    subprocess.run([sys.executable, "-m", "bleuprint.text.apply_bpe", *words], check=True)
+    with open(codes) as file:
+        bpe = BPE(file)
+    assert read_lines(tmp_path / "bpe/train.en") == [bpe.process_line(line) for line in lines]
 
 
 def test_lines_too_long_for_fairseq_are_named(tmp_path: Path) -> None:

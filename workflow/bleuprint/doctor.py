@@ -26,7 +26,7 @@ from bleuprint.schema import Files, Iwslt14
 
 LOCK = ROOT / "envs" / "requirements.lock"
 COMPILED = ("data/data_utils_fast", "data/token_block_utils_fast", "libbleu")
-PROGRAMS = ("fairseq-preprocess", "fairseq-train", "fairseq-generate", "subword-nmt", "flock", "tee")
+PROGRAMS = ("fairseq-preprocess", "fairseq-train", "fairseq-generate", "flock", "tee")
 PAIR = 250  # bytes of a raw pair, about; a text stage holds it about six times
 STATE = 12  # bytes of a weight in a checkpoint: itself and Adam's two moments, in float32
 WORKING = 16  # bytes of a weight while training: the gradient, too

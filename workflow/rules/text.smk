@@ -69,7 +69,7 @@ rule learn_bpe:
     params:
         merges=lambda w: PLAN.stage("text", w.text).experiment.text.merges,
     shell:
-        "(set -x; subword-nmt learn-bpe --input {input.tokenized}/train.both --output {output}"
+        "(set -x; python -m bleuprint.text.learn_bpe --input {input.tokenized}/train.both --output {output}"
         " --symbols {params.merges}) > {log} 2>&1"
 
 
@@ -89,9 +89,8 @@ rule apply_bpe:
     resources:
         mem_mb=1000,
     shell:
-        "((set -x; mkdir {output}); for file in $(ls {input.tokenized} | grep -v '[.]both$'); do (set -x;"
-        " subword-nmt apply-bpe --codes {input.codes} --input {input.tokenized}/$file --output {output}/$file"
-        " --num-workers {threads}); done) > {log} 2>&1;"
+        "(set -x; python -m bleuprint.text.apply_bpe --codes {input.codes} --output {output} --workers {threads}"
+        " $(ls -d {input.tokenized}/* | grep -v '[.]both$')) > {log} 2>&1;"
         " python -m bleuprint.text.lengths {output}/* 2>&1 | tee -a {log} >&2"
 
 

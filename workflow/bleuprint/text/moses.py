@@ -1,6 +1,7 @@
 """Moses tokenisation and detokenisation, equal to today's Perl scripts."""
 
 import re
+from dataclasses import dataclass
 from functools import cache
 
 from sacremoses import MosesDetokenizer, MosesTokenizer
@@ -9,9 +10,49 @@ from sacremoses import MosesDetokenizer, MosesTokenizer
 MARK = re.compile(r"((?:DOT)+MULTI)")
 
 
+@dataclass(frozen=True)
+class _Needing:
+    """A rule's pattern that matches nowhere in a line without this character, so that most lines need no search."""
+
+    character: str
+    pattern: re.Pattern[str]
+
+    def sub(self, replacement: str, line: str) -> str:
+        return self.pattern.sub(replacement, line) if self.character in line else line
+
+
+class FastTokenizer(MosesTokenizer):  # type: ignore[misc]  # sacremoses has no types
+    """sacremoses' tokenizer without what it does in vain: the same tokens."""
+
+    def __init__(self, lang: str) -> None:
+        """As sacremoses', which makes sets of `_lower` and `_alpha` anew for each word that it looks at."""
+        super().__init__(lang=lang)
+        self._lower, self._alpha = frozenset(self.IsLower), frozenset(self.IsAlpha)
+        for number in (1, 2, 3):
+            pattern, replacement = getattr(self, f"COMMA_SEPARATE_{number}")
+            setattr(self, f"COMMA_SEPARATE_{number}", (_Needing(",", pattern), replacement))
+        for name in ("ENGLISH_SPECIFIC_APOSTROPHE", "FR_IT_SPECIFIC_APOSTROPHE"):
+            setattr(self, name, [(_Needing("'", pattern), replacement) for pattern, replacement in getattr(self, name)])
+
+    def islower(self, text: str) -> bool:
+        """Whether Unicode calls all letters lower-case."""
+        return self._lower.issuperset(text)
+
+    def isanyalpha(self, text: str) -> bool:
+        """Whether there is a letter."""
+        return not self._alpha.isdisjoint(text)
+
+    def handles_nonbreaking_prefixes(self, text: str) -> str:
+        """Split full stops off, where they are no part of the word; nothing changes before the first one."""
+        tokens = text.split()
+        first = next((place for place, token in enumerate(tokens) if token.endswith(".")), len(tokens))
+        rest = super().handles_nonbreaking_prefixes(" ".join(tokens[first:]))
+        return " ".join([*tokens[:first], *rest.split()])
+
+
 @cache
 def _tokenizer(language: str) -> MosesTokenizer:
-    return MosesTokenizer(lang=language)
+    return FastTokenizer(language)
 
 
 @cache

@@ -1,0 +1,53 @@
+"""python -m bleuprint.text.apply_bpe: what `subword-nmt apply-bpe` makes of all files, each word segmented but once."""
+
+import argparse
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from pathlib import Path
+
+from subword_nmt.apply_bpe import BPE
+
+from bleuprint.files import write_lines
+
+
+class Segments(dict[str, str]):
+    """word → its subwords, separated by spaces, all but the last marked with @@; segmented when first asked for."""
+
+    def __init__(self, codes: Path) -> None:
+        super().__init__()
+        with open(codes, encoding="utf-8", newline="\n") as file:
+            self._bpe = BPE(file)
+
+    def __missing__(self, word: str) -> str:
+        subwords: str = self._bpe.segment(word)
+        self[word] = subwords
+        return subwords
+
+
+@cache
+def _segments(codes: Path) -> Segments:
+    return Segments(codes)
+
+
+def apply(path: Path, codes: Path, output: Path) -> None:
+    """Segment a file of tokens between single spaces into one of the same name in the folder `output`."""
+    segments = _segments(codes)
+    with open(path, encoding="utf-8", newline="\n") as file:
+        lines = (" ".join(map(segments.__getitem__, line.removesuffix("\n").split(" "))) for line in file)
+        write_lines(output / path.name, lines)
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="bleuprint.text.apply_bpe", description=__doc__)
+    parser.add_argument("files", type=Path, nargs="+", help="tokenised text")
+    parser.add_argument("--codes", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="folder")
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    with ProcessPoolExecutor(arguments.workers) as pool:
+        list(pool.map(partial(apply, codes=arguments.codes, output=arguments.output), arguments.files))
+
+
+if __name__ == "__main__":
+    main()
