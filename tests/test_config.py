@@ -99,7 +99,7 @@ def test_schema_and_files_name_the_same_keys() -> None:
         ({"modle": "lightconv"}, ["modle", "did you mean model?"]),
         ({"overrides": "training.lrr=1"}, ["training.lrr", "did you mean lr?", "+training.lrr"]),
         ({"overrides": "training.lr=fast"}, ["training.lr=fast", "number"]),
-        ({"overrides": "training.checkpoint=bets"}, ["training.checkpoint=bets", "'best', 'last' or 'average'"]),
+        ({"overrides": "training.checkpoint=bets"}, ["training.checkpoint=bets", "'best', 'last', 'average'"]),
         ({"overrides": "text.merges=0"}, ["text.merges=0", "greater than 0"]),
         ({"overrides": "text.merges=many"}, ["text.merges=many", "integer"]),
         ({"overrides": "+text.stemming=true"}, ["text.stemming", "no such key"]),
