@@ -196,11 +196,11 @@ def plan(choices: Iterable[Choice]) -> Plan:
             seedless.append({key: value for key, value in values.items() if (name, key) != ("training", "seed")})
             others: tuple[str, ...] = ()
             if name == "decoding" and choice.experiment.decoding.ensemble:
-                made = [_training(choice, seed, keys["text"]) for seed in sorted(choice.experiment.decoding.ensemble)]
-                for stage in made:
-                    stages["training"].setdefault(stage.key, stage)
-                others = ensemble = tuple(stage.key for stage in made)
-                values = values | {"ensemble": [other[-8:] for other in others]}
+                seeds = sorted(choice.experiment.decoding.ensemble)
+                made = {seed: _training(choice, seed, keys["text"]) for seed in seeds}
+                stages["training"] |= {one.key: one for one in made.values() if one.key not in stages["training"]}
+                others = ensemble = tuple(one.key for one in made.values())
+                values = values | {"ensemble": {str(seed): one.key[-8:] for seed, one in made.items()}}
             stage = _stage(label, values, parent, choice, others)
             stages[name].setdefault(stage.key, stage)
             keys[name] = parent = stage.key

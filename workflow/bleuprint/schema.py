@@ -274,6 +274,13 @@ class Grid(Section):
     beam: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     lenpen: Annotated[list[float], Field(min_length=1)] | None = None
 
+    @model_validator(mode="after")
+    def tries_something(self) -> Self:
+        """An empty grid is a slip."""
+        if not self.beam and not self.lenpen:
+            raise ValueError("decoding.tune: give it values of beam or lenpen, or null")
+        return self
+
 
 class Decoding(Flags):
     """How the test set is translated, and by which models."""

@@ -30,7 +30,7 @@ def gather(description: dict[str, Any], asked: dict[str, Any]) -> None:
     """
     config, stages = description.pop("config"), {name: Path(path) for name, path in description["stages"].items()}
     folder, others = Path("results/runs", description["run"]), list(map(Path, description.get("ensemble", [])))
-    if (found := stages["decoding"] / "tuned.json").exists() and config.get("decoding", {}).get("tune"):
+    if (found := stages["decoding"] / "tuned.json").exists():
         description["tuned"] = read_json(found)
         config["decoding"] |= description["tuned"]["picked"]  # what decoded, for people and for the report
     with replacing(folder / "config.yaml") as file:
