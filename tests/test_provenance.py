@@ -240,7 +240,7 @@ def test_the_other_models_of_an_ensemble_are_recorded_verified_and_packed(capsys
     run, other = with_ensemble()
     (known,) = read(find(run["run"]))["ensemble"]
     assert known["folder"] == other and {"checkpoint.pt", "metrics.jsonl"} <= set(known["files"])
-    assert "training-command --seed 2" in Path("results/runs", run["run"], "commands.sh").read_text()
+    assert f"# {other}/train.log" in Path("results/runs", run["run"], "commands.sh").read_text()
     for checkpoint in (False, True):
         with tarfile.open(pack(run["run"], None, checkpoint)) as archive:
             name = f"{run['run']}/ensemble/{Path(other).name}"

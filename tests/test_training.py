@@ -17,6 +17,7 @@ import torch
 from bleuprint import device
 from bleuprint.config import experiments
 from bleuprint.files import DataError, link
+from bleuprint.training import checkpoint as checkpoint_module
 from bleuprint.training.checkpoint import average, pick
 from bleuprint.training.epochs import chosen, epochs, needed, prune
 from bleuprint.training.progress import Display, fraction, metrics_of, tidy
@@ -197,13 +198,18 @@ CHOSEN = [
 
 @pytest.mark.parametrize(("choice", "maximise", "wanted"), CHOSEN)
 def test_each_average_is_the_mean_over_its_epochs(
-    choice: str, maximise: bool, wanted: list[int], tmp_path: Path
+    choice: str,
+    maximise: bool,
+    wanted: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     trained(tmp_path, LOSSES)
-    words = ["--save-dir", tmp_path, "--choose", choice, "--epochs", "3", "--output", tmp_path / "model.pt"]
-    command = [sys.executable, "-m", "bleuprint.training.checkpoint", *map(str, words)]
-    result = subprocess.run([*command, *(["--maximise"] if maximise else [])], capture_output=True, text=True)
-    assert result.stdout == f"{choice}: {', '.join(f'checkpoint{epoch}.pt' for epoch in wanted)}\n", result.stderr
+    words = ["--save-dir", tmp_path, "--choose", choice, "--epochs", 3, "--output", tmp_path / "model.pt"]
+    monkeypatch.setattr(sys, "argv", ["", *map(str, words), *(["--maximise"] if maximise else [])])
+    checkpoint_module.main()
+    assert capsys.readouterr().out == f"{choice}: {', '.join(f'checkpoint{epoch}.pt' for epoch in wanted)}\n"
     found = torch.load(tmp_path / "model.pt")["model"]
     for name in ("weight", "bias"):
         read = [torch.load(tmp_path / f"checkpoint{epoch}.pt")["model"][name].numpy() for epoch in wanted]
