@@ -97,9 +97,13 @@ if "HANG" in os.environ:
 print('x | INFO | valid | {"epoch": 1, "valid_loss": "1.0", "valid_num_updates": "5"}')
 """,
     "fairseq-generate": """
-lines = (Path(sys.argv[1]).parent / "tokenized" / "test.en").read_text().splitlines()
+subset = flag("--gen-subset") if "--gen-subset" in sys.argv else "test"
+lines = (Path(sys.argv[1]).parent / "tokenized" / f"{subset}.en").read_text().splitlines()
+if "WORSE" in os.environ:  # with every beam and length penalty but one
+    lines = lines if os.environ["WORSE"] in " ".join(sys.argv) else [line.replace("a", "x") for line in lines]
 folder = Path(flag("--results-path"))
-(folder / "generate-test.txt").write_text("".join(f"H-{n}\\t-0.1\\t{line}\\n" for n, line in enumerate(lines)))
+folder.mkdir(parents=True, exist_ok=True)
+(folder / f"generate-{subset}.txt").write_text("".join(f"H-{n}\\t-0.1\\t{line}\\n" for n, line in enumerate(lines)))
 """,
 }
 

@@ -99,7 +99,7 @@ def test_schema_and_files_name_the_same_keys() -> None:
         ({"modle": "lightconv"}, ["modle", "did you mean model?"]),
         ({"overrides": "training.lrr=1"}, ["training.lrr", "did you mean lr?", "+training.lrr"]),
         ({"overrides": "training.lr=fast"}, ["training.lr=fast", "number"]),
-        ({"overrides": "training.checkpoint=bets"}, ["training.checkpoint=bets", "'best', 'last' or 'average'"]),
+        ({"overrides": "training.checkpoint=bets"}, ["training.checkpoint=bets", "'best', 'last', 'average'"]),
         ({"overrides": "text.merges=0"}, ["text.merges=0", "greater than 0"]),
         ({"overrides": "text.merges=many"}, ["text.merges=many", "integer"]),
         ({"overrides": "+text.stemming=true"}, ["text.stemming", "no such key"]),
@@ -120,6 +120,15 @@ def test_schema_and_files_name_the_same_keys() -> None:
         ({"overrides": "+training.save_dir=x"}, ["save_dir", "bleuprint sets this flag itself"]),
         ({"overrides": "+decoding.gen_subset=valid"}, ["gen_subset", "bleuprint sets this flag itself"]),
         ({"overrides": "+training.dropout=0.1"}, ["dropout", "in model and in training"]),
+        ({"overrides": "decoding.ensemble=[2,1]"}, ["decoding.ensemble=[2,1]: seed 1 would take part twice", "own, 1"]),
+        ({"overrides": "decoding.ensemble=[2,3,2]"}, ["seed 2 would take part twice"]),
+        ({"overrides": "decoding.tune={beam:[]}"}, ["decoding.tune.beam", "at least 1 item"]),
+        ({"overrides": "decoding.tune={}"}, ["decoding.tune", "beam or lenpen"]),
+        (
+            {"overrides": "training.checkpoint=average_best +training.disable_validation=true"},
+            ["disable_validation", "nothing to average"],
+        ),
+        ({"overrides": "training.checkpoint=average +training.no_epoch_checkpoints=true"}, ["no_epoch_checkpoints"]),
     ],
 )
 def test_wrong_input_is_one_clear_line(cli: dict[str, Any], words: list[str]) -> None:

@@ -69,6 +69,10 @@ def test_a_disk_that_is_too_small_is_refused_before_any_job(monkeypatch: pytest.
     kept = planned(recipe="lightconv", overrides="runtime.device=cpu training.average_last=30")
     sizes = [doctor.size("training", next(iter(one.stages["training"].values()))) for one in (made, kept)]
     assert sizes[1] / sizes[0] == pytest.approx(35 / 15)
+    for choice, files in (("average_best", 6 + 5), ("average_around_best", 10 + 5)):
+        best = planned(recipe="lightconv", overrides=f"training.checkpoint={choice}")
+        found = doctor.size("training", next(iter(best.stages["training"].values())))
+        assert found / sizes[0] == pytest.approx(files / 15)
     doctor.refuse(made, set(), 2)  # nothing is to be computed
     (name, key) = next(one for one in to_compute(made) if one[0] == "training")
     folder = Path("results", name, key, "checkpoints")

@@ -372,7 +372,7 @@ def test_translations_come_back_in_order_or_not_at_all(text: list[str], data: st
     number = lost.split("\t")[0]
     kept = [line for line in generated if not line.startswith(f"{number}\t")]
     for found, sentences in ((kept, len(text)), (generated, len(text) + 1), (generated, len(text) - 1)):
-        with pytest.raises(DataError, match=r"translated \d+ of \d+ test sentences"):
+        with pytest.raises(DataError, match=r"translated \d+ of \d+ sentences"):
             hypotheses(found, sentences)
 
 

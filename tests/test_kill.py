@@ -27,7 +27,8 @@ from bleuprint.training.resume import ready
 SMALL = [
     "recipe=demo",
     "overrides=corpus.pairs=1500 corpus.valid_pairs=50 corpus.test_pairs=21 text.merges=200 training.max_update=100"
-    " training.eval_bleu=true training.eval_bleu_args={beam:1,max_len_a:1.2,max_len_b:10} runtime.threads=1",
+    " training.eval_bleu=true training.eval_bleu_args={beam:1,max_len_a:1.2,max_len_b:10} runtime.threads=1"
+    " training.checkpoint=average_best training.average_epochs=3",
 ]
 
 

@@ -47,7 +47,9 @@ def shared(one: dict[str, str], other: dict[str, str]) -> list[str]:
         ({"overrides": "scoring.resamples=500"}, ["corpus", "text", "training", "decoding"]),
         ({"overrides": "training.lr=0.00050 model.dropout=3e-1"}, list(STAGES)),
         ({"overrides": "+training.keep_best_checkpoints=null"}, list(STAGES)),
-        ({"overrides": "training.average_last=3"}, list(STAGES)),  # nothing is averaged
+        ({"overrides": "training.average_last=3 training.average_epochs=3"}, list(STAGES)),  # nothing is averaged
+        ({"overrides": "training.checkpoint=average_best"}, ["corpus", "text"]),
+        ({"overrides": "decoding.ensemble=[] decoding.tune=null"}, list(STAGES)),
     ],
 )
 def test_what_shares_a_folder(cli: dict[str, Any], same: list[str]) -> None:
@@ -146,3 +148,40 @@ def test_a_folder_of_another_version_is_not_gone_on_with(tmp_path: Path) -> None
     (tmp_path / "config.yaml").write_bytes(b"\xff{")
     with pytest.raises(DataError, match="move"):
         begin(tmp_path, '{"lr":1}')
+
+
+def test_an_ensemble_is_another_decoding_of_trainings_that_are_shared() -> None:
+    (alone,) = planned(recipe="demo").runs
+    made = planned(recipe="demo", overrides="decoding.ensemble=[3,2]")
+    (run,) = made.runs
+    assert shared(alone.keys, run.keys) == ["corpus", "text", "training"]
+    assert run.ensemble == tuple(keys(recipe="demo", seed=seed)["training"] for seed in (2, 3))
+    assert list(made.stages["training"]) == [run.keys["training"], *run.ensemble]
+    assert made.checkpoints(run.keys["decoding"]) == [
+        f"results/training/{key}/checkpoint.pt" for key in (run.keys["training"], *run.ensemble)
+    ]
+    assert run.keys == keys(recipe="demo", overrides="decoding.ensemble=[2,3]")
+    assert len({alone.group, run.group, planned(recipe="demo", overrides="decoding.ensemble=[2]").runs[0].group}) == 3
+    sweep = planned(recipe="demo", overrides="decoding.ensemble=[],[2],[2,3]")
+    assert [len(sweep.stages[stage]) for stage in STAGES] == [1, 1, 3, 3, 3]
+    assert [stage.experiment.seed for stage in sweep.stages["training"].values()] == [1, 2, 3]
+    other = keys(recipe="demo", overrides="decoding.ensemble=[2] training.lr=1e-3")
+    assert other["decoding"] != keys(recipe="demo", overrides="decoding.ensemble=[2]")["decoding"]
+
+
+def test_a_grid_takes_the_place_of_what_it_decides() -> None:
+    one = keys(overrides="decoding.tune={beam:[4,5],lenpen:[1.0]}")
+    assert shared(keys(), one) == ["corpus", "text", "training"]
+    assert shared(one, keys(overrides="decoding.tune={beam:[4,5],lenpen:[1.0]} decoding.beam=9")) == list(STAGES)
+    assert shared(one, keys(overrides="decoding.tune={beam:[4,5]}")) == list(STAGES)  # the penalty is 1 anyhow
+    assert one != keys(overrides="decoding.tune={beam:[4,6]}")
+
+
+def test_new_keys_leave_finished_runs_as_they_are() -> None:
+    """The report gathers a run anew where its description changes, which may need stages that were deleted."""
+    (run,) = planned(recipe="demo").runs
+    config = json.loads(run.description)["config"]
+    assert not {"ensemble", "tune"} & set(config["decoding"]) and "average_epochs" not in config["training"]
+    (used,) = planned(overrides="decoding.ensemble=[2] decoding.tune={beam:[4]} training.checkpoint=average_best").runs
+    config = json.loads(used.description)["config"]
+    assert config["decoding"]["ensemble"] == [2] and config["training"]["average_epochs"] == 5

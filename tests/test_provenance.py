@@ -20,6 +20,7 @@ from bleuprint.pack import pack
 from bleuprint.provenance import find, read
 from bleuprint.replay import again
 from bleuprint.same import compared, promise
+from bleuprint.verify import problems
 
 
 @pytest.fixture(autouse=True)
@@ -179,9 +180,9 @@ def test_a_run_without_a_record_or_of_another_version_is_said_so(capsys: pytest.
 # pack
 
 
-def packable() -> dict[str, Any]:
+def packable(**changes: Any) -> dict[str, Any]:
     """A made-up run with all that the archive takes."""
-    run = make_run()
+    run = make_run(**changes)
     for folder in run["stages"].values():
         Path(folder, "config.yaml").write_text("a: 1\n")
     return run
@@ -224,6 +225,40 @@ def test_nothing_is_packed_that_is_not_as_recorded() -> None:
     with pytest.raises(DataError, match=r"hypotheses\.txt is not what was recorded; bleuprint verify"):
         pack(run["run"], None, checkpoint=False)
     assert not list(Path().glob("*.tar.gz*"))
+
+
+def with_ensemble() -> tuple[dict[str, Any], str]:
+    """A run of two models, and the folder of the other one's training."""
+    other = packable(seed=2)["stages"]["training"]
+    Path(other, "checkpoint.pt").write_text("the other model")
+    run = packable(ensemble=[other])
+    Path(run["stages"]["training"], "checkpoint.pt").write_text("model")
+    return packable(ensemble=[other]), other
+
+
+def test_the_other_models_of_an_ensemble_are_recorded_verified_and_packed(capsys: pytest.CaptureFixture[str]) -> None:
+    run, other = with_ensemble()
+    (known,) = read(find(run["run"]))["ensemble"]
+    assert known["folder"] == other and {"checkpoint.pt", "metrics.jsonl"} <= set(known["files"])
+    assert f"# {other}/train.log" in Path("results/runs", run["run"], "commands.sh").read_text()
+    for checkpoint in (False, True):
+        with tarfile.open(pack(run["run"], None, checkpoint)) as archive:
+            name = f"{run['run']}/ensemble/{Path(other).name}"
+            assert f"{name}.yaml" in archive.getnames() and (f"{name}.pt" in archive.getnames()) == checkpoint
+    capsys.readouterr()
+    Path(other, "checkpoint.pt").write_text("another model")
+    wrong = problems(find(run["run"]), read(find(run["run"])))
+    assert [line for line in wrong if line.startswith(f"changed  {other}/checkpoint.pt: ")]
+
+
+def test_a_replay_compares_all_models_of_an_ensemble(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run, other = with_ensemble()
+    known = read(find(run["run"]))
+    (tmp_path / "new").mkdir()
+    monkeypatch.chdir(tmp_path / "new")
+    with_ensemble()
+    lines = compared(known, tmp_path, tmp_path / "new")[0]
+    assert "model: the same bytes" in lines and f"model of the ensemble, {Path(other).name}: the same bytes" in lines
 
 
 # replay

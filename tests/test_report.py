@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import ROOT
 from made_up import METRICS, REFERENCES, curve, make_run, noisy
 
@@ -133,6 +134,27 @@ def test_costs_come_from_what_the_stages_left() -> None:
     }
     # fairseq's clock; Snakemake's runs while a job waits for a GPU
     assert found["seconds"]["training"] == 100
+
+
+def test_an_ensemble_costs_the_training_of_all_its_models() -> None:
+    other = make_run(seed=2)
+    found = costs(make_run(ensemble=[other["stages"]["training"]]))
+    assert found["seconds"]["training"] == 2 * costs(other)["seconds"]["training"] > 0
+    assert found["words_per_second"] == costs(other)["words_per_second"]
+
+
+def test_what_was_tuned_is_said_and_shown_as_used() -> None:
+    tuned = {"picked": {"beam": 4, "lenpen": 0.6}, "bleu": 30.125, "points": [{}, {}, {}]}
+    run = make_run()
+    write_json(Path(run["stages"]["decoding"], "tuned.json"), tuned)
+    config = yaml.safe_load(Path("results/runs", run["run"], "config.yaml").read_text())
+    run = make_run(config=config | {"decoding": {"beam": 5, "lenpen": 1.0, "max_tokens": 8000}})
+    shown = yaml.safe_load(Path("results/runs", run["run"], "config.yaml").read_text())
+    assert shown["decoding"] == {"beam": 4, "lenpen": 0.6, "max_tokens": 8000}
+    line = f"{run['run']}: beam 4 and lenpen 0.6, the best of 3 tried on the validation set, BLEU 30.12 there."
+    folder = report(run)
+    for name in ("scores.txt", "scores.md", "index.html"):
+        assert line in (folder / name).read_text()
 
 
 def test_costs_that_nobody_measured_are_unknown() -> None:

@@ -4,19 +4,24 @@ import io
 import json
 import os
 import pickle
+import random
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 
 from bleuprint import device
 from bleuprint.config import experiments
-from bleuprint.files import DataError
+from bleuprint.files import DataError, link
+from bleuprint.training import checkpoint as checkpoint_module
 from bleuprint.training.checkpoint import average, pick
+from bleuprint.training.epochs import chosen, epochs, needed, prune
 from bleuprint.training.progress import Display, fraction, metrics_of, tidy
+from bleuprint.training.resume import ready
 
 TRAIN = '2026 | INFO | train_inner | {"epoch": 2, "update": 1.5, "loss": "4.1", "nll_loss": "3", "wps": "900.5", "wpb": "3900", "num_updates": "%d", "lr": "0.001", "gnorm": "1.2", "train_wall": "3", "wall": "12"}'  # noqa: E501
 VALID = '2026 | INFO | valid | {"epoch": 2, "valid_loss": "3.9", "valid_nll_loss": "2.5", "valid_bleu": "21.5", "valid_wps": "5000", "valid_num_updates": "%d"}'  # noqa: E501
@@ -169,6 +174,108 @@ def test_average_is_the_mean_in_float64(tmp_path: Path) -> None:
     assert state["model"]["weight"].dtype == torch.float32
     assert state["model"]["version"].tolist() == [2]
     assert state["epoch"] == 0.5
+
+
+def trained(folder: Path, scores: list[float | None], until: int | None = None) -> None:
+    """What fairseq leaves of the epochs: weights that differ, the validation's score with them."""
+    for epoch, score in enumerate(scores[:until], 1):
+        draw = torch.Generator().manual_seed(epoch)
+        model = {"weight": torch.randn(4, 3, generator=draw), "bias": torch.randn(3, generator=draw) * 1e4}
+        state = {"model": model, "extra_state": {"val_loss": score, "train_iterator": {"epoch": epoch}}}
+        torch.save(state, folder / f"checkpoint{epoch}.pt")
+
+
+#                 1    2    3    4    5    6    7     8    9
+LOSSES = [5.0, 4.0, 3.0, 2.5, 3.5, 2.5, None, 2.75, 4.0]
+CHOSEN = [
+    ("average", False, [7, 8, 9]),
+    ("average_best", False, [4, 6, 8]),
+    ("average_best", True, [1, 2, 9]),  # of the equal ones, epochs 2 and 9, both
+    ("average_around_best", False, [5, 6, 7]),  # 6 is as good as 4, and later
+    ("average_around_best", True, [1, 2, 3]),  # the best is the first epoch
+]
+
+
+@pytest.mark.parametrize(("choice", "maximise", "wanted"), CHOSEN)
+def test_each_average_is_the_mean_over_its_epochs(
+    choice: str,
+    maximise: bool,
+    wanted: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trained(tmp_path, LOSSES)
+    words = ["--save-dir", tmp_path, "--choose", choice, "--epochs", 3, "--output", tmp_path / "model.pt"]
+    monkeypatch.setattr(sys, "argv", ["", *map(str, words), *(["--maximise"] if maximise else [])])
+    checkpoint_module.main()
+    assert capsys.readouterr().out == f"{choice}: {', '.join(f'checkpoint{epoch}.pt' for epoch in wanted)}\n"
+    found = torch.load(tmp_path / "model.pt")["model"]
+    for name in ("weight", "bias"):
+        read = [torch.load(tmp_path / f"checkpoint{epoch}.pt")["model"][name].numpy() for epoch in wanted]
+        direct = numpy.mean(numpy.stack(read).astype(numpy.float64), axis=0).astype(numpy.float32)
+        assert numpy.array_equal(found[name].numpy(), direct)
+
+
+def test_where_the_best_epoch_is_near_an_end_of_the_training() -> None:
+    def around(best: int, count: int, last: int = 9) -> list[int]:
+        found = {epoch: float(abs(epoch - best)) for epoch in range(1, last + 1)}
+        return chosen("average_around_best", found, count, maximise=False)
+
+    assert around(5, 3) == [4, 5, 6]
+    assert around(5, 4) == [3, 4, 5, 6]
+    assert around(9, 3) == around(8, 3) == [7, 8, 9]
+    assert around(1, 3) == [1, 2, 3]
+    assert around(2, 5, last=3) == [1, 2, 3]
+    assert around(4, 1) == [4]
+
+
+@pytest.mark.parametrize("choice", ["average_best", "average_around_best"])
+@pytest.mark.parametrize("maximise", [True, False])
+def test_what_is_removed_on_the_way_is_never_missed(choice: str, maximise: bool) -> None:
+    """Whenever the training ends, and also where it was killed before it could remove anything."""
+    draw = random.Random(1)
+    for _ in range(300):
+        count = draw.randint(1, 6)
+        scores = [draw.choice([None, 1.0, 1.5, 2.0, 2.25]) for _ in range(draw.randint(1, 20))]
+        kept: dict[int, float | None] = {}
+        most = 2 * count if choice == "average_around_best" else count + 1
+        for epoch, score in enumerate(scores, 1):
+            kept[epoch] = score
+            everything = dict(enumerate(scores[:epoch], 1))
+            assert chosen(choice, kept, count, maximise) == chosen(choice, everything, count, maximise)
+            if draw.random() < 0.8:
+                keep = needed(choice, kept, count, maximise)
+                kept = {one: value for one, value in kept.items() if one in keep}
+                assert len(kept) <= most and epoch in kept
+
+
+def test_epochs_are_removed_on_the_disk(tmp_path: Path) -> None:
+    trained(tmp_path, LOSSES)
+    (tmp_path / "checkpoint_last.pt").touch()
+    prune(tmp_path, "average_best", 2, maximise=False)
+    assert sorted(epochs(tmp_path)) == [4, 6, 9]
+    assert (tmp_path / "checkpoint_last.pt").exists()
+
+
+def test_without_any_score_there_is_nothing_to_average(tmp_path: Path) -> None:
+    trained(tmp_path, [None, None])
+    with pytest.raises(DataError, match=r"no checkpoint for training\.checkpoint=average_best"):
+        pick(tmp_path, "average_best", 2)
+
+
+def test_a_damaged_epoch_chosen_by_its_score_is_an_error_but_for_the_last(tmp_path: Path) -> None:
+    trained(tmp_path, [3.0, 2.0, 2.5])
+    link(tmp_path / "checkpoint3.pt", tmp_path / "checkpoint_last.pt")
+    (tmp_path / "checkpoint3.pt").write_bytes(b"x")  # one file, two names
+    assert "set aside" in ready(tmp_path, "average_best")[0]
+    assert (tmp_path / "checkpoint_last.pt").samefile(tmp_path / "checkpoint2.pt")
+    trained(tmp_path, [3.0, 2.0, 2.5])
+    (tmp_path / "checkpoint1.pt").write_bytes(b"x")
+    for choice in ("average_best", "average_around_best"):
+        with pytest.raises(DataError, match=r"checkpoint1\.pt is damaged, and training on would not make it again"):
+            ready(tmp_path, choice)
+    assert (tmp_path / "checkpoint1.pt").exists()
 
 
 def test_a_checkpoint_that_carries_code_does_not_run_it(tmp_path: Path) -> None:

@@ -79,6 +79,22 @@ def test_a_run_goes_through_its_stages() -> None:
     assert states(running=False)[0].state == "done"
 
 
+def test_of_an_ensemble_the_training_that_is_waited_for_is_shown() -> None:
+    made = planned(overrides="decoding.ensemble=[2]")
+    watch.remember(made)
+    for stage in ("corpus", "text", "training"):
+        put(made, stage, 1)
+    (one,) = states()
+    assert (one.stage, one.state, one.updates) == ("training", "waiting", "")
+    other = Path("results/training", made.runs[0].ensemble[0])
+    other.mkdir(parents=True)
+    (other / "train.log").write_text(f"+ fairseq-train data\n{TRAIN}\n")
+    (one,) = states()
+    assert (one.stage, one.state, one.updates) == ("training", "running", "1,500")
+    (other / "checkpoint.pt").touch()
+    assert states()[0].stage == "decoding"
+
+
 def test_a_training_shows_its_figures() -> None:
     demo = planned(seed="1,2")
     watch.remember(demo)

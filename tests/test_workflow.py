@@ -200,3 +200,86 @@ def test_reversed_direction_and_local_text(snakemake: Snakemake, tmp_path: Path,
     assert jobs(snakemake("-n", *config)) == {}
     (tmp_path / "mine.fr").write_text("".join(f"other {n}\n" for n in range(200)))
     assert jobs(snakemake("-n", *config)) == ALL
+
+
+def calls(fake: dict[str, str]) -> list[list[str]]:
+    """The command lines of fairseq's stand-ins so far."""
+    return [json.loads(line) for line in Path(fake["CALLS"]).read_text().splitlines()]
+
+
+def value(command: list[str], flag: str) -> str:
+    return command[command.index(flag) + 1]
+
+
+def test_an_ensemble_shares_the_trainings_of_a_sweep(
+    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+) -> None:
+    assert snakemake(*demo("seed=1,2,3"), env=fake_fairseq).returncode == 0
+    before = len(calls(fake_fairseq))
+    ensemble = demo(overrides="decoding.ensemble=[],[3,2]")
+    planned = snakemake("-n", *ensemble)
+    assert jobs(planned) == {"translate": 1, "score": 1, "gather_run": 1, "write_report": 1, "all": 1}
+    assert "0 computed, 3 reused" in planned.stderr
+    result = snakemake(*ensemble, env=fake_fairseq)
+    assert result.returncode == 0, result.stderr
+    (command,) = calls(fake_fairseq)[before:]
+    seeds = [path.split("/")[2].split("-")[1] for path in value(command, "--path").split(":")]
+    assert seeds == ["seed1", "seed2", "seed3"]
+    alone, together = json.loads((tmp_path / "results/report/scores.json").read_text())
+    assert alone["group"] != together["group"] and "ensemble" not in alone
+    assert alone["stages"]["training"] == together["stages"]["training"]
+    record = json.loads((tmp_path / "results/runs" / together["run"] / "provenance.json").read_text())
+    assert [one["folder"] for one in record["ensemble"]] == together["ensemble"]
+    assert all("checkpoint.pt" in one["files"] for one in record["ensemble"])
+    script = (tmp_path / "results/runs" / together["run"] / "commands.sh").read_text()
+    assert [f"--seed {seed} " in script for seed in (1, 2, 3)] == [True] * 3
+    assert jobs(snakemake("-n", *ensemble)) == {}
+
+
+def test_an_ensemble_alone_trains_all_its_models(snakemake: Snakemake) -> None:
+    planned = jobs(snakemake("-n", *demo(overrides="decoding.ensemble=[2]")))
+    assert planned == ALL | {"train": 2}
+
+
+def test_beam_and_length_penalty_are_tuned_on_the_validation_set_alone(
+    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+) -> None:
+    tuned = demo(overrides="decoding.tune={beam:[2,3],lenpen:[0.5,1.0]}")
+    assert jobs(snakemake("-n", *tuned)) == ALL | {"tune": 1}
+    result = snakemake(*tuned, env=fake_fairseq | {"WORSE": "--beam 3 --lenpen 0.5"})
+    assert result.returncode == 0, result.stderr
+    decodings = [command for command in calls(fake_fairseq) if command[0] == "fairseq-generate"]
+    points = [tuple(value(command, flag) for flag in ("--beam", "--lenpen")) for command in decodings]
+    assert points == [("2", "0.5"), ("2", "1.0"), ("3", "0.5"), ("3", "1.0"), ("3", "0.5")]
+    assert [value(command, "--gen-subset") for command in decodings[:-1]] == ["valid"] * 4
+    assert "--gen-subset" not in decodings[-1]
+    (folder,) = (tmp_path / "results/decoding").iterdir()
+    log = (folder / "tune.log").read_text()
+    assert "test.en" not in log and "test.de" not in log and log.count("\n++ fairseq-generate ") == 4
+    found = json.loads((folder / "tuned.json").read_text())
+    assert found["picked"] == {"beam": 3, "lenpen": 0.5} and found["bleu"] == pytest.approx(100)
+    assert [point["bleu"] < 100 for point in found["points"]] == [True, True, False, True]
+    (run,) = (tmp_path / "results/runs").iterdir()
+    assert "  beam: 3\n  lenpen: 0.5\n" in (run / "config.yaml").read_text()
+    assert json.loads((run / "scores.json").read_text())["tuned"]["picked"] == found["picked"]
+    assert jobs(snakemake("-n", *tuned)) == {}
+    beam = demo(overrides="decoding.tune={beam:[2,3],lenpen:[0.5,1.0]} decoding.beam=7")
+    assert not jobs(snakemake("-n", *beam)).keys() & {"tune", "translate"}  # it is not used
+
+
+def test_a_point_that_was_tried_is_not_tried_again(
+    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+) -> None:
+    tuned = demo(overrides="decoding.tune={lenpen:[0.5,1.0]}")
+    assert snakemake("decoding", *tuned, env=fake_fairseq).returncode == 0
+    (folder,) = (tmp_path / "results/decoding").iterdir()
+    for name in ("tuned.json", "hypotheses.txt"):
+        (folder / name).unlink()
+    (folder / "tune/beam5-lenpen1.0/bleu.json").unlink()  # as after Ctrl-C
+    before = len(calls(fake_fairseq))
+    assert snakemake("decoding", *tuned, env=fake_fairseq).returncode == 0
+    again = calls(fake_fairseq)[before:]
+    assert [(value(command, "--lenpen"), "--gen-subset" in command) for command in again] == [
+        ("1.0", True),
+        ("0.5", False),
+    ]

@@ -15,8 +15,9 @@ from typing import Any
 import psutil
 
 from bleuprint.doctor import refuse
+from bleuprint.explain import finished
 from bleuprint.files import SCARCE, full, last_words, locked
-from bleuprint.plan import FINISHED, STAGES, Plan, Run
+from bleuprint.plan import STAGES, Plan, Run
 from bleuprint.provenance import RUNS
 from bleuprint.watch import alive, current, remember
 
@@ -182,5 +183,6 @@ def _say_if_full(folder: Path) -> None:
 
 
 def _missing(plan: Plan, run: Run) -> str:
-    stage = next((stage for stage in STAGES if not (Path(run.folder(stage)) / FINISHED[stage]).exists()), "scoring")
-    return f"{run.name} is missing: its {stage} stage did not end well; its log is in {run.folder(stage)}."
+    unfinished = (one for one in run.needs if not finished(*one))
+    stage, key = next(unfinished, ("scoring", run.keys["scoring"]))
+    return f"{run.name} is missing: its {stage} stage did not end well; its log is in results/{stage}/{key}."

@@ -23,6 +23,7 @@ from bleuprint.fairseq_flags import PLUGIN
 from bleuprint.flags import argv
 from bleuprint.plan import Plan, Stage
 from bleuprint.schema import Files, Iwslt14
+from bleuprint.training import kept
 
 LOCK = ROOT / "envs" / "requirements.lock"
 COMPILED = ("data/data_utils_fast", "data/token_block_utils_fast", "libbleu")
@@ -114,7 +115,8 @@ def room(plan: Plan, missing: Missing) -> list[Row]:
     if total > free:
         said = (
             f"about {_bytes(total)} of disk space are needed ({parts}) and {_bytes(free)} are free in {folder}; "
-            "make room, use another folder (--directory), or keep fewer checkpoints with training.average_last."
+            "make room, use another folder (--directory), or average fewer epochs with training.average_last "
+            "or training.average_epochs."
         )
     trainings = [plan.stages["training"][key] for name, key in missing if name == "training"]
     memory, has = (
@@ -138,9 +140,9 @@ def size(name: str, stage: Stage) -> float:
     """About how many bytes a stage's folder will take."""
     experiment = stage.experiment
     if name == "training":
-        # The epochs kept and the averaged one, or one epoch; the best, the last, the one before, and one being written
-        kept = experiment.training.average_last + 1 if experiment.training.checkpoint == "average" else 1
-        return (kept + 4) * STATE * weights(experiment)
+        # The epochs kept, an averaged one; the best, the last, the one before, and one being written
+        averaged = experiment.training.checkpoint.startswith("average")
+        return (kept(experiment.training) + averaged + 4) * STATE * weights(experiment)
     return {"corpus": 2.0, "text": 6.0}.get(name, 0.0) * PAIR * pairs(experiment.corpus)
 
 

@@ -10,7 +10,7 @@ import yaml
 from tabulate import tabulate
 
 from bleuprint.differences import differing, flat
-from bleuprint.plan import FINISHED, STAGES, Plan, Stage
+from bleuprint.plan import FINISHED, STAGES, Plan, Run, Stage
 
 RESULTS = Path("results")
 KEYS = 5  # named at most, of those in which two folders differ
@@ -24,7 +24,7 @@ def finished(stage: str, key: str) -> bool:
 def explain(plan: Plan) -> str:
     """A table of runs and stages, then for each folder to be computed why none that is there will do."""
     missing = to_compute(plan)
-    rows = [[run.name, *(_cell(plan, stage, run.keys[stage], missing) for stage in STAGES)] for run in plan.runs]
+    rows = [[run.name, *(_cell(plan, run, stage, missing) for stage in STAGES)] for run in plan.runs]
     lines = [tabulate(rows, headers=["run", *STAGES], disable_numparse=True), ""]
     for stage in STAGES:
         known = _known(stage)
@@ -44,18 +44,23 @@ def to_compute(plan: Plan) -> set[tuple[str, str]]:
     for run in plan.runs:
         if (RESULTS / "runs" / run.name / "scores.json").exists():
             continue
-        anew = False
-        for stage in STAGES:
-            anew = anew or not finished(stage, run.keys[stage])
-            if anew:
-                missing.add((stage, run.keys[stage]))
+        anew: dict[str, bool] = {}  # whether a folder of that stage is computed
+        for stage, key in run.needs:
+            before = STAGES[: STAGES.index(stage)]
+            if any(anew.get(one) for one in before) or not finished(stage, key):
+                anew[stage] = True
+                missing.add((stage, key))
     return missing
 
 
-def _cell(plan: Plan, stage: str, key: str, missing: set[tuple[str, str]]) -> str:
-    word = "computed" if (stage, key) in missing else "reused"
-    runs = sum(run.keys[stage] == key for run in plan.runs)
-    return f"{word}, shared by {runs}" if runs > 1 else word
+def _cell(plan: Plan, run: Run, stage: str, missing: set[tuple[str, str]]) -> str:
+    folders = [one for one in run.needs if one[0] == stage]  # of an ensemble several trainings
+    computed = sum(one in missing for one in folders)
+    runs = sum(folders[0] in other.needs for other in plan.runs)
+    shared = f", shared by {runs}" if runs > 1 else ""
+    if len(folders) > 1:
+        return f"{computed} computed, {len(folders) - computed} reused"
+    return ("computed" if computed else "reused") + shared
 
 
 def _known(stage: str) -> dict[str, dict[str, Any]]:

@@ -30,7 +30,7 @@ commands.sh      the commands as they ran
 scores.json      the scores with intervals and signatures, for scripts; sentences.json: each sentence's scores
 hypotheses.txt   the translations of the test set, in its order; hypotheses.tok: as tokens
 metrics.jsonl    loss, perplexity, speed over the training; train.log: its log
-{checkpoint}
+{others}
 The corpus is not in here, since its licence may not allow it; the SHA-256 of its files in provenance.json identify it.
 With bleuprint at the commit that provenance.json names, the words in its "asked" make the run again.
 """
@@ -71,11 +71,18 @@ def pack(word: str, output: Path | None, checkpoint: bool) -> Path:
 def _paths(known: Record, root: Path, checkpoint: bool) -> dict[str, Path]:
     """The files by their names in the archive, each one as recorded."""
     wanted = CONTENTS | {f"stages/{stage}.yaml": (stage, "config.yaml") for stage in known["stages"]}
+    if "tuned.json" in known["stages"]["decoding"]["files"]:
+        wanted["tuned.json"] = ("decoding", "tuned.json")
     if checkpoint:
         wanted["checkpoint.pt"] = ("training", "checkpoint.pt")
+    own = {"folder": f"{RUNS}/{known['run']}", "files": known["files"]}
+    places = {name: (known["stages"][stage] if stage else own, file) for name, (stage, file) in wanted.items()}
+    for other in known.get("ensemble", []):
+        name = Path(other["folder"]).name
+        places[f"ensemble/{name}.yaml"] = (other, "config.yaml")
+        places |= {f"ensemble/{name}.pt": (other, "checkpoint.pt")} if checkpoint else {}
     found = {}
-    for name, (stage, file) in wanted.items():
-        where = known["stages"][stage] if stage else {"folder": f"{RUNS}/{known['run']}", "files": known["files"]}
+    for name, (where, file) in places.items():
         path = root / where["folder"] / file
         if not path.is_file():
             raise DataError(f"{path} is not there any more, so the run cannot be packed.")
@@ -89,5 +96,9 @@ def _paths(known: Record, root: Path, checkpoint: bool) -> dict[str, Path]:
 def _readme(known: Record, folder: Path, checkpoint: bool) -> str:
     metrics = read_json(folder / "scores.json")["metrics"]
     scores = [f"{name} {metric['score']:.2f}  {metric['signature']}" for name, metric in metrics.items()]
-    model = "checkpoint.pt    the model, as fairseq-generate reads it\n" if checkpoint else ""
-    return README.format(run=known["run"], scores="\n".join(scores), checkpoint=model)
+    others = "checkpoint.pt    the model, as fairseq-generate reads it\n" if checkpoint else ""
+    if "tuned.json" in known["stages"]["decoding"]["files"]:
+        others += "tuned.json       the beams and length penalties tried on the validation set, and what was picked\n"
+    if known.get("ensemble"):
+        others += "ensemble/        the trainings of the other models that decoded together with this one\n"
+    return README.format(run=known["run"], scores="\n".join(scores), others=others)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Stage:
     slice: dict[str, Any]
     parent: str | None  # the key of the stage before
     choice: Choice
+    ensemble: tuple[str, ...] = ()  # of a decoding: the keys of the trainings that take part besides its parent
 
     @property
     def experiment(self) -> Experiment:
@@ -56,6 +57,14 @@ class Run:
     choice: Choice
     keys: dict[str, str]
     group: str
+    ensemble: tuple[str, ...] = ()  # the keys of the trainings whose models decode together with its own
+
+    @property
+    def needs(self) -> list[tuple[str, str]]:
+        """Stage and key of all folders that it is made of, each after what it is made from."""
+        others = [("training", key) for key in self.ensemble]
+        own = [(stage, self.keys[stage]) for stage in STAGES]
+        return own[:3] + others + own[3:]
 
     def folder(self, stage: str) -> str:
         """The run's folder of that stage."""
@@ -82,9 +91,10 @@ class Run:
                 "target": experiment.target,
                 "overrides": [word for word in self.choice.overrides if not word.startswith(UNNAMED)],
                 "expected": expected and expected.model_dump() | {"changed": changed(self.choice)},
-                "config": experiment.model_dump(mode="json", exclude={"runtime", "report"}),
+                "config": experiment.resolved(),
                 "stages": {stage: self.folder(stage) for stage in self.keys},
             }
+            | ({"ensemble": [f"results/training/{key}" for key in self.ensemble]} if self.ensemble else {})
         )
 
     @property
@@ -117,6 +127,16 @@ class Plan:
             assert parent is not None
             name, key = above, parent
         return f"results/{name}/{key}/{file}"
+
+    def checkpoints(self, key: str) -> list[str]:
+        """The models that decode in the folder `key`: the run's own, and those of its ensemble."""
+        stage = self.stage("decoding", key)
+        return [f"results/training/{training}/checkpoint.pt" for training in (stage.parent, *stage.ensemble)]
+
+    def tuned(self, key: str, file: str) -> list[str]:
+        """The path of `file` of the tuning in the folder `key`; empty where nothing is tuned."""
+        tunes = self.stage("decoding", key).experiment.decoding.tune is not None
+        return [f"results/decoding/{key}/{file}"] if tunes else []
 
     def run(self, name: str) -> Run:
         """The run of that name.
@@ -170,18 +190,40 @@ def plan(choices: Iterable[Choice]) -> Plan:
                 raise ConfigError(f"{section}: cannot be swept, it does not change what is computed")
         keys: dict[str, str] = {}
         seedless = []
+        ensemble: tuple[str, ...] = ()
         parent = None
         for name, label, values in _slices(choice):
-            # Of the stage before only the hash: labels are for people
-            cut = ({"format": FORMAT} if parent is None else {"parent": parent[-8:]}) | values
-            key = f"{label}-{short_hash(cut)}"
-            stages[name].setdefault(key, Stage(key, cut, parent, choice))
-            keys[name] = parent = key
             seedless.append({key: value for key, value in values.items() if (name, key) != ("training", "seed")})
+            others: tuple[str, ...] = ()
+            if name == "decoding" and choice.experiment.decoding.ensemble:
+                seeds = sorted(choice.experiment.decoding.ensemble)
+                made = {seed: _training(choice, seed, keys["text"]) for seed in seeds}
+                stages["training"] |= {one.key: one for one in made.values() if one.key not in stages["training"]}
+                others = ensemble = tuple(one.key for one in made.values())
+                values = values | {"ensemble": {str(seed): one.key[-8:] for seed, one in made.items()}}
+            stage = _stage(label, values, parent, choice, others)
+            stages[name].setdefault(stage.key, stage)
+            keys[name] = parent = stage.key
         groups, seed = choice.groups, choice.experiment.seed
         name = f"{groups['recipe']}-{groups['model']}-seed{seed}-{keys['scoring'][-8:]}"
-        runs.setdefault(name, Run(name, choice, keys, short_hash([groups["recipe"], groups["model"], seedless])))
+        group = short_hash([groups["recipe"], groups["model"], seedless])
+        runs.setdefault(name, Run(name, choice, keys, group, ensemble))
     return Plan(list(runs.values()), stages)
+
+
+def _stage(
+    label: str, values: dict[str, Any], parent: str | None, choice: Choice, ensemble: tuple[str, ...] = ()
+) -> Stage:
+    # Of the stage before only the hash: labels are for people
+    cut = ({"format": FORMAT} if parent is None else {"parent": parent[-8:]}) | values
+    return Stage(f"{label}-{short_hash(cut)}", cut, parent, choice, ensemble)
+
+
+def _training(choice: Choice, seed: int, text: str) -> Stage:
+    """The training of the same config with another seed."""
+    other = replace(choice, experiment=choice.experiment.model_copy(update={"seed": seed}))
+    ((label, values),) = [(label, values) for name, label, values in _slices(other) if name == "training"]
+    return _stage(label, values, text, other)
 
 
 def _slices(choice: Choice) -> list[tuple[str, str, dict[str, Any]]]:

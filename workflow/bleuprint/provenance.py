@@ -21,15 +21,16 @@ LOGS = {
     "corpus": ("corpus",),
     "text": ("tokenise", "check_text", "learn_bpe", "apply_bpe", "binarise"),
     "training": ("train",),
-    "decoding": ("translate",),
+    "decoding": ("tune", "translate"),
     "scoring": ("score",),
 }
+OPTIONAL = ("tune",)
 # What is hashed: what a stage takes from outside, what it makes, and its keys
 FILES = {
     "corpus": ("config.yaml", "downloads/*", "raw/*"),
     "text": ("config.yaml", "tokenized/*", "codes", "bpe/*", "bin/*", "fingerprint.json", "checks.json"),
     "training": ("config.yaml", "checkpoint.pt", "metrics.jsonl"),
-    "decoding": ("config.yaml", "generate-test.txt", "hypotheses.tok", "hypotheses.txt"),
+    "decoding": ("config.yaml", "tuned.*", "generate-test.txt", "hypotheses.tok", "hypotheses.txt"),
     "scoring": ("config.yaml", "scores.json", "sentences.json"),
 }
 RUN_FILES = ("config.yaml", "commands.sh", "scores.json")
@@ -37,17 +38,19 @@ RUN_FILES = ("config.yaml", "commands.sh", "scores.json")
 Record = dict[str, Any]  # a run's provenance.json
 
 
-def record(run: str, stages: dict[str, Path], asked: dict[str, Any]) -> Record:
+def record(run: str, stages: dict[str, Path], asked: dict[str, Any], ensemble: Sequence[Path] = ()) -> Record:
     """What provenance.json says of a run.
 
     Args:
         run: its name; its folder holds all but provenance.json.
         stages: stage → folder.
         asked: `words`, the overrides that ask for this run, and `groups`, the file of each config group.
+        ensemble: the folders of the other trainings whose models took part in decoding.
 
     Returns:
         `format`, `run`, `asked`, `files` (of the run's folder: name → `sha256` and `bytes`) and `stages`, each with its
-        `folder`, `slice` and that slice's `hash`, `environment`, `jobs` and `files`.
+        `folder`, `slice` and that slice's `hash`, `environment`, `jobs` and `files`; with an ensemble also `ensemble`,
+        the same of each of its other trainings.
     """
     return {
         "format": FORMAT,
@@ -55,7 +58,17 @@ def record(run: str, stages: dict[str, Path], asked: dict[str, Any]) -> Record:
         "asked": asked,
         "files": hashes(RUNS / run, RUN_FILES),
         "stages": {stage: _stage(stage, stages[stage]) for stage in LOGS},
-    }
+    } | ({"ensemble": [_stage("training", folder) for folder in ensemble]} if ensemble else {})
+
+
+def logs(stage: str, folder: Path) -> list[Path]:
+    """The logs of a stage's jobs."""
+    return [folder / f"{log}.log" for log in LOGS[stage] if log not in OPTIONAL or (folder / f"{log}.log").exists()]
+
+
+def parts(known: Record) -> list[dict[str, Any]]:
+    """All stages of a record, and the trainings of the other models of an ensemble."""
+    return [*known["stages"].values(), *known.get("ensemble", [])]
 
 
 def _stage(stage: str, folder: Path) -> dict[str, Any]:
@@ -65,7 +78,7 @@ def _stage(stage: str, folder: Path) -> dict[str, Any]:
         "slice": slice_,
         "hash": short_hash(slice_),
         "environment": read_json(environment) if environment.exists() else {},
-        "jobs": [job(folder / f"{log}.log") for log in LOGS[stage]],
+        "jobs": [job(log) for log in logs(stage, folder)],
         "files": hashes(folder, FILES[stage]),
     }
 

@@ -37,12 +37,14 @@ def compared(known: Record, root: Path, folder: Path) -> tuple[list[str], bool]:
     ]
     text = next((line for line in (_first_changed(known, new, stage) for stage in ("corpus", "text")) if line), None)
     hypotheses = _equal_files(known, new, "decoding", "hypotheses.txt")
-    model = _models(known, new, root, folder)
+    models = [f"model: {_models(known['stages']['training'], new['stages']['training'], root, folder)}"]
+    for one, other in zip(known.get("ensemble", []), new.get("ensemble", []), strict=True):
+        models.append(f"model of the ensemble, {Path(one['folder']).name}: {_models(one, other, root, folder)}")
     lines = [
         tabulate(rows, headers=["metric", "recorded", "replayed", "same?"], disable_numparse=True),
         "",
         "text: the same bytes" if text is None else f"text: differs, first in {text}",
-        f"model: {model}",
+        *models,
         f"hypotheses: {'the same bytes' if hypotheses else 'differ'}",
         "",
         promise(known, new),
@@ -71,13 +73,18 @@ def _first_changed(known: Record, new: Record, stage: str) -> str | None:
 
 
 def _models(known: Record, new: Record, root: Path, folder: Path) -> str:
-    """Whether the two checkpoints hold the same parameters; their files differ anyhow, in times and paths."""
-    if _equal_files(known, new, "training", "checkpoint.pt"):
+    """Whether the checkpoints of two trainings hold the same parameters; their files differ anyhow, in times and paths.
+
+    Args:
+        known: the recorded run's entry for the training.
+        new: the replay's.
+        root: the folder of the recorded run's results/.
+        folder: the replay's.
+    """
+    files = [record["files"].get("checkpoint.pt") for record in (known, new)]
+    if files[0] is not None and files[0] == files[1]:
         return "the same bytes"
-    paths = [
-        where / record["stages"]["training"]["folder"] / "checkpoint.pt"
-        for where, record in ((root, known), (folder, new))
-    ]
+    paths = [where / record["folder"] / "checkpoint.pt" for where, record in ((root, known), (folder, new))]
     if not paths[0].exists():
         return "not compared, the recorded one is not there any more"
     one, other = map(_parameters, paths)

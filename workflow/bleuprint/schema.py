@@ -25,6 +25,10 @@ class Section(BaseModel):
         """The keys that can change the stage's output."""
         return self.model_dump(exclude=set(self.how), mode="json")
 
+    def idle(self) -> set[str]:
+        """Keys that change nothing here and that older runs' configs lack: left out, so that those stay finished."""
+        return set()
+
 
 class Flags(Section):
     """A group whose keys are fairseq's flags, also such as no file names; `own` keys are bleuprint's."""
@@ -189,7 +193,8 @@ class Model(Flags):
 class Training(Flags):
     """How it is trained, and which checkpoint becomes the model."""
 
-    own = frozenset({"fp16", "deterministic", "checkpoint", "average_last"})  # fp16: only where there is a GPU
+    # fp16: only where there is a GPU
+    own = frozenset({"fp16", "deterministic", "checkpoint", "average_last", "average_epochs"})
     optimizer: str
     adam_betas: str | None = None
     clip_norm: float | None = None
@@ -215,14 +220,26 @@ class Training(Flags):
     maximize_best_checkpoint_metric: bool | None = None
     fp16: bool
     deterministic: bool
-    checkpoint: Literal["best", "last", "average"]
+    checkpoint: Literal["best", "last", "average", "average_best", "average_around_best"]
     average_last: PositiveInt
+    average_epochs: PositiveInt
 
     @model_validator(mode="after")
     def ends(self) -> "Training":
         """fairseq trains for ever without a limit."""
         if self.max_epoch is None and self.max_update is None:
             raise ValueError("needs an end: set training.max_epoch or training.max_update")
+        return self
+
+    @model_validator(mode="after")
+    def leaves_what_is_averaged(self) -> "Training":
+        """Found out only after the training otherwise."""
+        missing = {"no_epoch_checkpoints"} if self.checkpoint.startswith("average") else set()
+        missing |= {"disable_validation"} if self.by_score else set()
+        for key in sorted(key for key in missing if (self.model_extra or {}).get(key)):
+            raise ValueError(
+                f"{key}: training.checkpoint={self.checkpoint} would find nothing to average; leave it out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -236,23 +253,72 @@ class Training(Flags):
         """As for any section; `average_last` counts only where checkpoints are averaged, `deterministic` if true."""
         idle = {"average_last"} if self.checkpoint != "average" else set()
         idle |= set() if self.deterministic else {"deterministic"}
-        return {key: value for key, value in super().identity().items() if key not in idle}
+        return {key: value for key, value in super().identity().items() if key not in idle | self.idle()}
+
+    def idle(self) -> set[str]:
+        """`average_epochs`, where epochs are not averaged by their score."""
+        return set() if self.by_score else {"average_epochs"}
+
+    @property
+    def by_score(self) -> bool:
+        """Whether it hangs on validation which epochs are averaged."""
+        return self.checkpoint in ("average_best", "average_around_best")
 
     def flags(self) -> dict[str, Any]:
         """fairseq's flags; the last epochs are kept where they are to be averaged."""
         if self.checkpoint == "average":
             return super().flags() | {"keep_last_epochs": self.average_last}
+        if self.by_score:  # bleuprint's plugin removes what cannot be needed
+            return super().flags() | {"keep_last_epochs": -1}
         return {"keep_last_epochs": 1} | super().flags()
 
 
-class Decoding(Flags):
-    """How the test set is translated."""
+class Grid(Section):
+    """What is tried on the validation set: each beam with each length penalty; null: the one of `decoding` alone."""
 
+    beam: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
+    lenpen: Annotated[list[float], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def tries_something(self) -> Self:
+        """An empty grid is a slip."""
+        if not self.beam and not self.lenpen:
+            raise ValueError("decoding.tune: give it values of beam or lenpen, or null")
+        return self
+
+
+class Decoding(Flags):
+    """How the test set is translated, and by which models."""
+
+    own = frozenset({"ensemble", "tune"})
     beam: PositiveInt
     lenpen: float
     remove_bpe: Literal[True]
     max_tokens: PositiveInt
     required_batch_size_multiple: Literal[1]
+    ensemble: tuple[Annotated[int, Field(ge=0)], ...]
+    tune: Grid | None
+
+    def idle(self) -> set[str]:
+        """`ensemble` and `tune` where they are not used."""
+        return {key for key in ("ensemble", "tune") if not getattr(self, key)}
+
+    def grid(self) -> dict[str, list[Any]]:
+        """The values of `beam` and `lenpen` to be tried on the validation set; empty where none are."""
+        if self.tune is None:
+            return {}
+        return {"beam": self.tune.beam or [self.beam], "lenpen": self.tune.lenpen or [self.lenpen]}
+
+    def identity(self) -> dict[str, Any]:
+        """As for any section; of a tuned `beam` and `lenpen` only what is tried, and the ensemble's seeds in order."""
+        values = {key: value for key, value in super().identity().items() if key not in self.idle()}
+        if self.tune is not None:
+            values = {key: value for key, value in values.items() if key not in self.grid()} | {"tune": self.grid()}
+        return values | ({"ensemble": sorted(self.ensemble)} if self.ensemble else {})
+
+    def flags(self) -> dict[str, Any]:
+        """fairseq's flags; without `beam` and `lenpen` where the validation set decides them."""
+        return {key: value for key, value in super().flags().items() if key not in self.grid()}
 
 
 class Metric(Section):
@@ -329,6 +395,26 @@ class Experiment(Section):
         if both := sorted(self.model.flags().keys() & self.training.flags().keys()):
             raise ValueError(f"{both[0]}: is set in model and in training; set it in one of them")
         return self
+
+    @model_validator(mode="after")
+    def counts_each_model_once(self) -> "Experiment":
+        """A model that takes part twice would weigh twice."""
+        seeds = [self.seed, *self.decoding.ensemble]
+        if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
+            others = ",".join(map(str, self.decoding.ensemble))
+            raise ValueError(
+                f"decoding.ensemble=[{others}]: seed {twice[0]} would take part twice; the run's own, {self.seed}, "
+                "takes part anyhow, so name the others, each once"
+            )
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """What the report and a run's config.yaml show of it."""
+        values = self.model_dump(mode="json", exclude={"runtime", "report"})
+        for section in ("training", "decoding"):
+            for key in getattr(self, section).idle():
+                del values[section][key]
+        return values
 
     @model_validator(mode="after")
     def speaks_both(self) -> "Experiment":

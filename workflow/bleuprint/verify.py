@@ -7,7 +7,7 @@ from typing import Any
 from bleuprint.differences import differing, flat
 from bleuprint.environment import facts
 from bleuprint.files import DataError, sha256, short_hash
-from bleuprint.provenance import RUNS, Record, base, find, read, read_slice, run_folders, shown
+from bleuprint.provenance import RUNS, Record, base, find, parts, read, read_slice, run_folders, shown
 
 Files = dict[str, dict[str, Any]]  # name → sha256 and bytes
 
@@ -15,7 +15,7 @@ Files = dict[str, dict[str, Any]]  # name → sha256 and bytes
 def problems(folder: Path, known: Record) -> list[str]:
     """What is no longer as recorded, one line each; empty if all holds."""
     found = _changes(base(folder), f"{RUNS}/{known['run']}", known["files"])
-    for stage in known["stages"].values():
+    for stage in parts(known):
         found += _changes(base(folder), stage["folder"], stage["files"])
         slice_ = read_slice(base(folder) / stage["folder"])
         if slice_ is not None and (today := short_hash(slice_)) != stage["folder"][-8:]:
@@ -82,7 +82,7 @@ def verify(words: list[str]) -> int:
             failed = True
             continue
         wrong, notes = problems(folder, known), drift(known, today)
-        files = [file for one in (known, *known["stages"].values()) for file in one["files"].values()]
+        files = [file for one in (known, *parts(known)) for file in one["files"].values()]
         held = f"all {len(files)} files are as recorded ({sum(file['bytes'] for file in files):,} bytes)"
         print(f"{known['run']}: " + (f"NOT as recorded, of {len(files)} files:" if wrong else held))
         for line in wrong:

@@ -53,6 +53,7 @@ def remember(plan: Plan) -> None:
         {
             "run": run.name,
             "stages": {stage: run.folder(stage) for stage in STAGES},
+            "ensemble": [f"results/training/{key}" for key in run.ensemble],
             "max_epoch": run.choice.experiment.training.max_epoch,
             "max_update": run.choice.experiment.training.max_update,
         }
@@ -84,11 +85,15 @@ def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
     """Where a run of current.json is.
 
     Args:
-        run: `run`, `stages`, `max_epoch`, `max_update`.
+        run: `run`, `stages`, `ensemble` (the folders of its other trainings), `max_epoch`, `max_update`.
         running: whether Snakemake still works on it.
         since: when this call of Snakemake began (seconds of the epoch); a log of an earlier one is no sign of work.
     """
     folders = {stage: Path(folder) for stage, folder in run["stages"].items()}
+    trainings = [folders["training"], *map(Path, run.get("ensemble", []))]
+    # Of an ensemble the training that is still to be waited for
+    unfinished = [folder for folder in trainings if not (folder / FINISHED["training"]).exists()]
+    folders["training"] = (unfinished or trainings)[0]
     gathered = Path("results/runs", run["run"], "scores.json").exists()
     open_stages = [stage for stage in STAGES if not gathered and not (folders[stage] / FINISHED[stage]).exists()]
     stage = open_stages[0] if open_stages else "scoring"

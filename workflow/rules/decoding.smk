@@ -1,5 +1,6 @@
 from bleuprint.device import lease, model_threads, uses_gpu
 from bleuprint.fairseq_flags import generate, generate_how
+from bleuprint.files import canonical
 
 
 rule decoding:
@@ -7,11 +8,51 @@ rule decoding:
         [f"results/decoding/{key}/hypotheses.txt" for key in PLAN.stages["decoding"]],
 
 
+rule tune:
+    input:
+        data=lambda w: PLAN.upstream("decoding", w.decoding, "text", "bin"),
+        references=lambda w: PLAN.upstream("decoding", w.decoding, "text", "tokenized"),
+        checkpoints=lambda w: PLAN.checkpoints(w.decoding),
+    output:
+        tuned="results/decoding/{decoding}/tuned.json",
+        flags="results/decoding/{decoding}/tuned.flags",
+    log:
+        "results/decoding/{decoding}/tune.log",
+    benchmark:
+        "results/decoding/{decoding}/tune.benchmark.tsv"
+    conda:
+        "../../envs/bleuprint.yaml"
+    threads: model_threads(PLAN.runtime, CORES)
+    resources:
+        gpu=int(uses_gpu(PLAN.runtime)),
+        mem_mb=8000,
+    params:
+        identity=lambda w: PLAN.stage("decoding", w.decoding).identity,
+        grid=lambda w: canonical(PLAN.stage("decoding", w.decoding).experiment.decoding.grid()),
+        flags=lambda w: generate(PLAN.stage("decoding", w.decoding).experiment),
+        path=lambda w: ":".join(PLAN.checkpoints(w.decoding)),
+        # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
+        how=lambda w, threads: generate_how(PLAN.stage("decoding", w.decoding).experiment, PLAN.runtime),
+        target=lambda w: PLAN.stage("decoding", w.decoding).experiment.target,
+        lease=lambda w, threads: lease(
+            PLAN.runtime, PLAN.stage("decoding", w.decoding).experiment.training.deterministic
+        ),
+    shell:
+        # Each point's translations lie in a folder that is no output: a call that was stopped goes on with the others
+        "folder=results/decoding/{wildcards.decoding};"
+        " (set -x; python -m bleuprint.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
+        " {params.lease} python -m bleuprint.decoding.tune --grid {params.grid:q}"
+        " --references {input.references}/valid.{params.target} --models {input.checkpoints} --folder $folder/tune"
+        " --output {output.tuned} --flags {output.flags} --"
+        " fairseq-generate {input.data} --path {params.path} {params.flags} {params.how}) > {log} 2>&1"
+
+
 rule translate:
     input:
         data=lambda w: PLAN.upstream("decoding", w.decoding, "text", "bin"),
         references=lambda w: PLAN.upstream("decoding", w.decoding, "text", "tokenized"),
-        checkpoint=lambda w: PLAN.upstream("decoding", w.decoding, "training", "checkpoint.pt"),
+        checkpoints=lambda w: PLAN.checkpoints(w.decoding),
+        tuned=lambda w: PLAN.tuned(w.decoding, "tuned.flags"),
     output:
         generated="results/decoding/{decoding}/generate-test.txt",
         tokens="results/decoding/{decoding}/hypotheses.tok",
@@ -33,6 +74,8 @@ rule translate:
         flags=lambda w: generate(PLAN.stage("decoding", w.decoding).experiment),
         # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
         how=lambda w, threads: generate_how(PLAN.stage("decoding", w.decoding).experiment, PLAN.runtime),
+        path=lambda w, threads: ":".join(PLAN.checkpoints(w.decoding)),
+        tuned=lambda w, threads: "".join(f"$(cat {file}) " for file in PLAN.tuned(w.decoding, "tuned.flags")),
         target=lambda w: PLAN.stage("decoding", w.decoding).experiment.target,
         tokenizer=lambda w: PLAN.stage("decoding", w.decoding).experiment.text.tokenizer,
         lease=lambda w, threads: lease(
@@ -41,7 +84,7 @@ rule translate:
     shell:
         "folder=results/decoding/{wildcards.decoding};"
         " (set -x; python -m bleuprint.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
-        " {params.lease} fairseq-generate {input.data} --path {input.checkpoint} {params.flags} --results-path $folder {params.how};"
+        " {params.lease} fairseq-generate {input.data} --path {params.path} {params.flags} {params.tuned}--results-path $folder {params.how};"
         " python -m bleuprint.decoding --generated {output.generated}"
         " --references {input.references}/test.{params.target} --language {params.target}"
         " --tokenizer {params.tokenizer} --tokens {output.tokens} --text {output.text}) > {log} 2>&1"

@@ -15,6 +15,7 @@ rule gather_run:
             PLAN.run(w.run).file("text", "checks.json"),
             PLAN.run(w.run).file("training", "checkpoint.pt"),
             PLAN.run(w.run).file("training", "metrics.jsonl"),
+            *[f"results/training/{key}/checkpoint.pt" for key in PLAN.run(w.run).ensemble],
             PLAN.run(w.run).file("decoding", "hypotheses.txt"),
             PLAN.run(w.run).file("scoring", "scores.json"),
         ],

@@ -1,4 +1,4 @@
-"""fairseq-generate's output → hypotheses in test order."""
+"""fairseq-generate's output → hypotheses in the order of what was translated."""
 
 import re
 
@@ -8,11 +8,11 @@ HYPOTHESIS = re.compile(r"H-(\d+)\t[^\t]*\t(.*)")
 
 
 def hypotheses(generated: list[str], sentences: int) -> list[str]:
-    """The best hypothesis of each test sentence, in test order; fairseq writes them sorted by length.
+    """The best hypothesis of each sentence, in their order; fairseq writes them sorted by length.
 
     Args:
-        generated: lines of `generate-test.txt`.
-        sentences: how many the test set has.
+        generated: lines of `generate-test.txt`, or of another set's.
+        sentences: how many that set has.
 
     Raises:
         DataError: a sentence is missing or unknown, or a BPE marker is left.
@@ -25,7 +25,7 @@ def hypotheses(generated: list[str], sentences: int) -> list[str]:
     if missing or len(best) != sentences:
         raise DataError(
             f"fairseq-generate translated {len(best) - len(best.keys() - set(range(sentences)))} of {sentences} "
-            f"test sentences (missing: {missing[:5]}); required_batch_size_multiple must be 1."
+            f"sentences (missing: {missing[:5]}); required_batch_size_multiple must be 1."
         )
     ordered = [best[number] for number in range(sentences)]
     for number, tokens in enumerate(ordered, 1):

@@ -8,6 +8,7 @@ training is started again. It has no hooks for these, so its functions are wrapp
 import atexit
 import errno
 import multiprocessing
+import os
 import shutil
 import signal
 import sys
@@ -23,6 +24,7 @@ from fairseq import checkpoint_utils
 from fairseq.file_io import PathManager
 
 from bleuprint.files import full, link
+from bleuprint.training.epochs import prune
 from bleuprint.training.resume import BEFORE
 
 SHARE = 100  # mid-epoch checkpoints take at most one part in so many of the time
@@ -90,6 +92,7 @@ class Keeper:
             losses, should_stop = validate_and_save(cfg, trainer, task, epoch_itr, subsets, end_of_epoch)
             epoch_saved = end_of_epoch and epoch_itr.epoch % cfg.checkpoint.save_interval == 0
             if should_stop or epoch_saved:  # by fairseq
+                keep(cfg.checkpoint)
                 self.saved = time.monotonic()
             elif self.asked is not None or self.due():
                 began = time.monotonic()
@@ -102,6 +105,13 @@ class Keeper:
             return losses, should_stop
 
         return after
+
+
+def keep(cfg: Any) -> None:
+    """Remove epochs that are not to be averaged, by the name of the choice and the number in $BLEUPRINT_KEEP."""
+    if "BLEUPRINT_KEEP" in os.environ:
+        choice, _, count = os.environ["BLEUPRINT_KEEP"].partition(":")
+        prune(Path(cfg.save_dir), choice, int(count), cfg.maximize_best_checkpoint_metric)
 
 
 def whole(save: Callable[..., None]) -> Callable[..., None]:

@@ -15,7 +15,11 @@ GPU = re.compile(r"rank +\d+: capabilities = +[\d.]+ +; total memory = +[\d.]+ G
 
 def curves(run: Run) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl."""
-    path = Path(run["stages"]["training"], "metrics.jsonl")
+    return _rows(run["stages"]["training"])
+
+
+def _rows(training: str) -> list[dict[str, Any]]:
+    path = Path(training, "metrics.jsonl")
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
@@ -40,7 +44,10 @@ def benchmarks(folder: Path) -> tuple[float | None, float | None]:
 
 
 def costs(run: Run) -> dict[str, Any]:
-    """Parameters, updates, tokens, words/s, seconds and peak memory of each stage, device; None where unknown."""
+    """Parameters, updates, tokens, words/s, seconds and peak memory of each stage, device; None where unknown.
+
+    An ensemble's seconds of training are those of all its models, all else is its own model's.
+    """
     rows = curves(run)
     log = Path(run["stages"]["training"], "train.log").read_text(encoding="utf-8", errors="replace")
     parameters = PARAMETERS.findall(log)
@@ -48,6 +55,8 @@ def costs(run: Run) -> dict[str, Any]:
     seconds = {stage: found[0] for stage, found in stages.items()}
     trained = training_seconds(rows)
     seconds["training"] = trained or seconds["training"]
+    for other in run.get("ensemble", []):
+        seconds["training"] = (seconds["training"] or 0.0) + training_seconds(_rows(other))
     tokens = target_tokens(rows)
     return {
         "parameters": int(parameters[-1].replace(",", "")) if parameters else None,

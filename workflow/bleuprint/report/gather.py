@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from bleuprint.files import DataError, read_json, replacing, write_json, write_lines
-from bleuprint.provenance import LOGS, NAME, job, record
+from bleuprint.provenance import LOGS, NAME, job, logs, record
 
 FORMAT = 2  # of a run's scores.json
 LINKS = [
@@ -24,22 +24,26 @@ def gather(description: dict[str, Any], asked: dict[str, Any]) -> None:
 
     Args:
         description: `run`, `group`, `recipe`, `corpus`, `model`, `seed`, `source`, `target`, `overrides`, `expected`,
-            `config` (all resolved) and `stages` (stage → folder).
+            `config` (all resolved), `stages` (stage → folder) and, with an ensemble, `ensemble` (the folders of its
+            other trainings).
         asked: `words` and `groups`, as `provenance.record` takes them.
     """
     config, stages = description.pop("config"), {name: Path(path) for name, path in description["stages"].items()}
-    folder = Path("results/runs", description["run"])
+    folder, others = Path("results/runs", description["run"]), list(map(Path, description.get("ensemble", [])))
+    if (found := stages["decoding"] / "tuned.json").exists():
+        description["tuned"] = read_json(found)
+        config["decoding"] |= description["tuned"]["picked"]  # what decoded, for people and for the report
     with replacing(folder / "config.yaml") as file:
         yaml.safe_dump(config, file, sort_keys=False, allow_unicode=True)
     for stage, name in LINKS:
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(os.path.relpath(stages[stage] / name, folder))
-    write_lines(
-        folder / "commands.sh", commands([stages[stage] / f"{log}.log" for stage in LOGS for log in LOGS[stage]])
-    )
+    order = [("training", one) for one in others]
+    order = [pair for stage in LOGS for pair in [(stage, stages[stage]), *(order if stage == "training" else [])]]
+    write_lines(folder / "commands.sh", commands([log for stage, one in order for log in logs(stage, one)]))
     scores = read_json(stages["scoring"] / "scores.json")
     write_json(folder / "scores.json", {"format": FORMAT} | description | scores)
-    write_json(folder / NAME, record(description["run"], stages, asked))
+    write_json(folder / NAME, record(description["run"], stages, asked, others))
 
 
 def commands(logs: list[Path]) -> list[str]:

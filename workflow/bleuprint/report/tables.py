@@ -101,11 +101,19 @@ def verdict_lines(found: list[Group]) -> list[str]:
 
 
 def words(found: list[Group], comparisons: list[Comparison], missing: list[str]) -> list[str]:
-    """Runs that are missing, test pairs in train, conclusions by the first metric compared by, cautions, verdicts."""
+    """Runs that are missing, leaks, conclusions by the first metric compared by, cautions, what was tuned, verdicts."""
     names = metrics([run for group in found for run in group.runs])
     metric = next((name for name in names if any(one.pairs for one in comparisons if one.metric == name)), names[0])
     shown = [conclusion(one) for one in comparisons if one.metric == metric]
-    return [*missing, *leak_lines(found), *shown, *cautions(comparisons), *verdict_lines(found)]
+    tuned = [tuned_line(run) for group in found for run in group.runs if "tuned" in run]
+    return [*missing, *leak_lines(found), *shown, *cautions(comparisons), *tuned, *verdict_lines(found)]
+
+
+def tuned_line(run: Run) -> str:
+    """What of a run's decoding was picked on the validation set."""
+    values = " and ".join(f"{key} {value}" for key, value in run["tuned"]["picked"].items())
+    tried, bleu = len(run["tuned"]["points"]), run["tuned"]["bleu"]
+    return f"{run['run']}: {values}, the best of {tried} tried on the validation set, BLEU {bleu:.2f} there."
 
 
 def leak_lines(found: list[Group]) -> list[str]:

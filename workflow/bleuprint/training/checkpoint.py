@@ -1,31 +1,43 @@
-"""python -m bleuprint.training.checkpoint: pick the best or last checkpoint, or average the last epochs."""
+"""python -m bleuprint.training.checkpoint: pick the best or last checkpoint, or average several epochs."""
 
 import argparse
+import importlib
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from bleuprint.files import DataError, link, replacing
+from bleuprint.training.epochs import chosen, epochs, scores
 
-EPOCH = re.compile(r"checkpoint(\d+)\.pt")
+CHOICES = ("best", "last", "average", "average_best", "average_around_best")
 DAMAGED = re.compile(r"checkpoint(\d+)\.pt\.damaged")  # set aside by bleuprint.training.resume
 ANEW = "to train anew, move that folder away."
 
 
-def pick(save_dir: Path, choice: str, last: int) -> list[Path]:
-    """The checkpoints that make the model: one for `best` and `last`, up to `last` epochs for `average`.
+def pick(save_dir: Path, choice: str, count: int = 1, maximise: bool = False) -> list[Path]:
+    """The checkpoints that make the model: one for `best` and `last`, up to `count` epochs for the averages.
+
+    Args:
+        save_dir: fairseq-train's.
+        choice: one of CHOICES.
+        count: how many epochs are averaged.
+        maximise: whether the highest validation score is best.
 
     Raises:
         DataError: fairseq left none of that kind.
     """
     if choice == "average":
-        epochs = {int(match[1]): path for path in save_dir.iterdir() if (match := EPOCH.fullmatch(path.name))}
-        kept = sorted(epochs)[-last:]
+        there = epochs(save_dir)
+        kept = chosen(choice, dict.fromkeys(there), count, maximise)
         damaged = {int(match[1]) for path in save_dir.iterdir() if (match := DAMAGED.fullmatch(path.name))}
-        if lost := [epoch for epoch in damaged - set(epochs) if kept and kept[0] < epoch < kept[-1]]:
-            raise DataError(f"{save_dir}: checkpoint{lost[0]}.pt, one of the last {last} epochs, was damaged; {ANEW}")
-        found = [epochs[epoch] for epoch in kept]
+        if lost := [epoch for epoch in damaged - set(there) if kept and kept[0] < epoch < kept[-1]]:
+            raise DataError(f"{save_dir}: checkpoint{lost[0]}.pt, one of the last {count} epochs, was damaged; {ANEW}")
+        found = [there[epoch] for epoch in kept]
+    elif choice in ("average_best", "average_around_best"):
+        importlib.import_module("bleuprint.fairseq_plugin")  # allow-lists what fairseq's checkpoints need
+        there = epochs(save_dir)
+        found = [there[epoch] for epoch in chosen(choice, scores(there), count, maximise)]
     else:
         found = [path for path in [save_dir / f"checkpoint_{choice}.pt"] if path.exists()]
     if not found:
@@ -37,8 +49,7 @@ def average(paths: list[Path]) -> dict[str, Any]:
     """The last checkpoint with each parameter replaced by the mean over all, added up in float64."""
     import torch
 
-    import bleuprint.fairseq_plugin  # noqa: F401  (allow-lists what fairseq's checkpoints need)
-
+    importlib.import_module("bleuprint.fairseq_plugin")
     state: dict[str, Any] = {}
     total: dict[str, Any] = {}
     for path in paths:
@@ -56,16 +67,17 @@ def main() -> None:
     """Entry point; a missing checkpoint ends in one sentence."""
     parser = argparse.ArgumentParser(prog="bleuprint.training.checkpoint", description=__doc__)
     parser.add_argument("--save-dir", type=Path, required=True, help="fairseq-train's --save-dir")
-    parser.add_argument("--choose", choices=["best", "last", "average"], required=True)
-    parser.add_argument("--last", type=int, default=1, help="epochs to average")
+    parser.add_argument("--choose", choices=CHOICES, required=True)
+    parser.add_argument("--last", "--epochs", dest="count", type=int, default=1, help="epochs to average")
+    parser.add_argument("--maximise", action="store_true", help="the highest validation score is best")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     try:
-        paths = pick(arguments.save_dir, arguments.choose, arguments.last)
+        paths = pick(arguments.save_dir, arguments.choose, arguments.count, arguments.maximise)
     except DataError as error:
         sys.exit(f"bleuprint: {error}")
     print(f"{arguments.choose}: {', '.join(path.name for path in paths)}")
-    if arguments.choose != "average":
+    if arguments.choose in ("best", "last"):
         link(paths[0], arguments.output)  # checkpoints are replaced, never written into
         return
     import torch

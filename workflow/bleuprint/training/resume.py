@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 
 from bleuprint.files import DataError, link
-from bleuprint.training.checkpoint import ANEW, EPOCH
+from bleuprint.training.checkpoint import ANEW, CHOICES
+from bleuprint.training.epochs import EPOCH, epochs
 
 BEFORE = "checkpoint_before.pt"  # at an epoch's end the last one of its midst
 
@@ -39,13 +40,13 @@ def ready(save_dir: Path, choice: str) -> list[str]:
 
     Args:
         save_dir: fairseq-train's.
-        choice: `best`, `last` or `average`: what the result is made of.
+        choice: what the result is made of, as `training.checkpoint`.
 
     Returns:
         What was done, in sentences.
 
     Raises:
-        DataError: the best checkpoint is the result and damaged, and training on would not make it again.
+        DataError: a checkpoint chosen by its score is damaged, and training on would not make it again.
     """
     for left in [*save_dir.glob(".checkpoint*.part"), *save_dir.parent.glob(".checkpoint.pt.*.part")]:
         left.unlink()  # half written when a process was killed
@@ -53,16 +54,19 @@ def ready(save_dir: Path, choice: str) -> list[str]:
     damaged = [path for path in sorted(save_dir.glob("checkpoint*.pt")) if not sound(path)]
     if last.exists() and last not in damaged and not loads(last):
         damaged += [path for path in sorted(save_dir.glob("checkpoint*.pt")) if path.samefile(last)]
-    # A best one that is another name of the last is made again with it
-    if choice == "best" and best in damaged and not (last in damaged and best.samefile(last)):
-        raise DataError(f"{best} is damaged, and training on would not make it again; {ANEW}")
+    # One that is another name of the last is made again with it
+    again = [path for path in damaged if last in damaged and path.samefile(last)]
+    for path in damaged:
+        by_score = path == best if choice == "best" else EPOCH.fullmatch(path.name) and choice.endswith("_best")
+        if by_score and path not in again:
+            raise DataError(f"{path} is damaged, and training on would not make it again; {ANEW}")
     said = []
     for path in damaged:
         os.replace(path, path.with_name(f"{path.name}.damaged"))
         said.append(f"WARNING: {path} is damaged and was set aside as {path.name}.damaged.")
     if last in damaged:
-        epochs = {int(match[1]): path for path in save_dir.iterdir() if (match := EPOCH.fullmatch(path.name))}
-        before = [epochs[max(epochs)]] if epochs else [path for path in (save_dir / BEFORE, best) if path.exists()]
+        whole = epochs(save_dir)
+        before = [whole[max(whole)]] if whole else [path for path in (save_dir / BEFORE, best) if path.exists()]
         if before:
             link(before[0], last)
         said.append(f"The training goes on from {before[0].name}." if before else "The training begins anew.")
@@ -73,7 +77,7 @@ def main() -> None:
     """Entry point; what cannot be mended ends in one sentence."""
     parser = argparse.ArgumentParser(prog="bleuprint.training.resume", description=__doc__)
     parser.add_argument("--save-dir", type=Path, required=True, help="fairseq-train's --save-dir")
-    parser.add_argument("--choose", choices=["best", "last", "average"], required=True)
+    parser.add_argument("--choose", choices=CHOICES, required=True)
     arguments = parser.parse_args()
     try:
         for sentence in ready(arguments.save_dir, arguments.choose):
