@@ -21,9 +21,10 @@ LOGS = {
     "corpus": ("corpus",),
     "text": ("tokenise", "check_text", "learn_bpe", "apply_bpe", "binarise"),
     "training": ("train",),
-    "decoding": ("translate",),
+    "decoding": ("convert", "translate"),
     "scoring": ("score",),
 }
+SOMETIMES = {"convert"}  # jobs that not every run has
 # What is hashed: what a stage takes from outside, what it makes, and its keys
 FILES = {
     "corpus": ("config.yaml", "downloads/*", "raw/*"),
@@ -65,9 +66,15 @@ def _stage(stage: str, folder: Path) -> dict[str, Any]:
         "slice": slice_,
         "hash": short_hash(slice_),
         "environment": read_json(environment) if environment.exists() else {},
-        "jobs": [job(folder / f"{log}.log") for log in LOGS[stage]],
+        "jobs": [job(log) for log in logs(stage, folder)],
         "files": hashes(folder, FILES[stage]),
     }
+
+
+def logs(stage: str, folder: Path) -> list[Path]:
+    """The logs of a stage's jobs, in their order."""
+    paths = [folder / f"{log}.log" for log in LOGS[stage]]
+    return [path for path in paths if path.stem not in SOMETIMES or path.exists()]
 
 
 def hashes(folder: Path, patterns: Iterable[str]) -> dict[str, dict[str, Any]]:

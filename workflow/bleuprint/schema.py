@@ -241,13 +241,17 @@ class Training(Flags):
 
 
 class Decoding(Flags):
-    """How the test set is translated."""
+    """How the test set is translated. Which engine it comes to, decoding/engine.py tells from the whole experiment."""
 
+    own = frozenset({"engine", "compute_type"})
+    how = own
     beam: PositiveInt
     lenpen: float
     remove_bpe: Literal[True]
     max_tokens: PositiveInt
     required_batch_size_multiple: Literal[1]
+    engine: Literal["fairseq", "ctranslate2", "auto"]
+    compute_type: Literal["float32", "int8"]
 
 
 class Metric(Section):

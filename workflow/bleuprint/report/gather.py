@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from bleuprint.files import DataError, read_json, replacing, write_json, write_lines
-from bleuprint.provenance import LOGS, NAME, job, record
+from bleuprint.provenance import LOGS, NAME, job, logs, record
 
 FORMAT = 2  # of a run's scores.json
 LINKS = [
@@ -34,9 +34,7 @@ def gather(description: dict[str, Any], asked: dict[str, Any]) -> None:
     for stage, name in LINKS:
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(os.path.relpath(stages[stage] / name, folder))
-    write_lines(
-        folder / "commands.sh", commands([stages[stage] / f"{log}.log" for stage in LOGS for log in LOGS[stage]])
-    )
+    write_lines(folder / "commands.sh", commands([log for stage in LOGS for log in logs(stage, stages[stage])]))
     scores = read_json(stages["scoring"] / "scores.json")
     write_json(folder / "scores.json", {"format": FORMAT} | description | scores)
     write_json(folder / NAME, record(description["run"], stages, asked))
