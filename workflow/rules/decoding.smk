@@ -112,10 +112,8 @@ rule translate_converted:
     params:
         identity=lambda w: PLAN.stage("decoding", w.decoding).identity,
         flags=lambda w: ctranslate2_flags(PLAN.stage("decoding", w.decoding).experiment),
-        languages=lambda w: (
-            PLAN.stage("decoding", w.decoding).experiment.source,
-            PLAN.stage("decoding", w.decoding).experiment.target,
-        ),
+        source=lambda w: PLAN.stage("decoding", w.decoding).experiment.source,
+        target=lambda w: PLAN.stage("decoding", w.decoding).experiment.target,
         tokenizer=lambda w: PLAN.stage("decoding", w.decoding).experiment.text.tokenizer,
         # Functions of `threads` are how, not what: Snakemake does not compare them with the last call's
         device=lambda w, threads: "cuda" if uses_gpu(PLAN.runtime) else "cpu",
@@ -123,6 +121,6 @@ rule translate_converted:
     shell:
         "(set -x; python -m bleuprint.folder {params.identity:q} results/decoding/{wildcards.decoding};"
         " {params.lease} python -m bleuprint.decoding.ctranslate --model {input.model}"
-        " --source {input.source}/test.{params.languages[0]} {params.flags} --device {params.device}"
-        " --threads {threads} --language {params.languages[1]} --tokenizer {params.tokenizer}"
+        " --source {input.source}/test.{params.source} {params.flags} --device {params.device}"
+        " --threads {threads} --language {params.target} --tokenizer {params.tokenizer}"
         " --tokens {output.tokens} --text {output.text}) > {log} 2>&1"

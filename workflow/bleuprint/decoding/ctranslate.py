@@ -10,17 +10,21 @@ from bleuprint.decoding.engine import POSITIONS
 from bleuprint.decoding.hypotheses import write
 from bleuprint.files import DataError, read_lines
 
+# On a CPU larger batches are slower: their states no longer fit its caches, and workers wait for the last one
+CPU_TOKENS = 1000
 
-def batches(lengths: list[int], max_tokens: int) -> Iterator[list[int]]:
+
+def batches(lengths: list[int], limits: list[int], max_tokens: int) -> Iterator[list[int]]:
     """Numbers of sentences, the longest first, as many in a batch as have `max_tokens` with their padding.
 
     Args:
         lengths: each sentence's tokens, its end included.
+        limits: the most tokens of each one's hypothesis; the same throughout a batch, which has one limit.
         max_tokens: a longer sentence is a batch of its own.
     """
     batch: list[int] = []
     for number in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
-        if batch and lengths[batch[0]] * (len(batch) + 1) > max_tokens:
+        if batch and (limits[batch[0]] != limits[number] or lengths[batch[0]] * (len(batch) + 1) > max_tokens):
             yield batch
             batch = []
         batch.append(number)
@@ -28,38 +32,36 @@ def batches(lengths: list[int], max_tokens: int) -> Iterator[list[int]]:
         yield batch
 
 
-def longest(source: int, max_len_a: float, max_len_b: int) -> int:
-    """The most tokens of a hypothesis, as fairseq counts: of its batch's longest source, the end included."""
-    return min(int(max_len_a * source + max_len_b), POSITIONS - 1)
-
-
 def translate(translator: Any, sentences: list[list[str]], flags: argparse.Namespace) -> list[str]:
     """The best hypothesis of each sentence, BPE undone, in the sentences' order.
 
-    The batches do not hang on the number of threads, and each is searched alone: nor do the hypotheses.
+    Neither threads nor batches change what a sentence is translated to, but for the rounding of sums.
 
     Args:
         translator: a `ctranslate2.Translator`; its parallel workers take a batch each.
-        sentences: each its tokens.
-        flags: `beam`, `lenpen`, `max_tokens`, `max_len_a`, `max_len_b`, `min_len`, in fairseq-generate's sense.
+        sentences: each its tokens; of none ctranslate2 makes none.
+        flags: `beam`, `lenpen`, `max_tokens`, `max_len_a`, `max_len_b`, `min_len`, in fairseq-generate's sense; but
+            it is the sentence's own length that limits a hypothesis, not that of the longest in its batch.
 
     Raises:
         DataError: a sentence is longer than the model's positions.
     """
     lengths = [len(tokens) + 1 for tokens in sentences]
-    if lengths and max(lengths) > POSITIONS:
-        raise DataError(
-            f"test sentence {lengths.index(max(lengths)) + 1} has {max(lengths)} tokens after BPE, its end included, "
-            f"and the model reads {POSITIONS} at most; shorten it."
-        )
+    for number, length in enumerate(lengths, 1):
+        if length > POSITIONS:
+            raise DataError(
+                f"test sentence {number} has {length:,} tokens after BPE, its end included, and the model reads "
+                f"{POSITIONS:,} at most; shorten it."
+            )
+    limits = [min(int(flags.max_len_a * length + flags.max_len_b), POSITIONS - 1) for length in lengths]
     found: dict[int, Any] = {}
-    for batch in batches(lengths, flags.max_tokens):
+    for batch in batches(lengths, limits, flags.max_tokens):
         results = translator.translate_batch(
             [sentences[number] for number in batch],
             beam_size=flags.beam,
             length_penalty=flags.lenpen,
             min_decoding_length=flags.min_len,
-            max_decoding_length=longest(lengths[batch[0]], flags.max_len_a, flags.max_len_b),
+            max_decoding_length=limits[batch[0]],
             max_input_length=0,  # else it cuts longer ones, without a word
             asynchronous=True,
         )
@@ -93,18 +95,21 @@ def main() -> None:
     arguments = parser.parse_args()
     import ctranslate2  # takes a second
 
+    on_cpu = arguments.device == "cpu"
+    arguments.max_tokens = min(arguments.max_tokens, CPU_TOKENS) if on_cpu else arguments.max_tokens
     try:
         translator = ctranslate2.Translator(
             arguments.model,
             device=arguments.device,
             compute_type=arguments.compute_type,
-            inter_threads=arguments.threads if arguments.device == "cpu" else 1,
+            inter_threads=arguments.threads if on_cpu else 1,
             intra_threads=1,
         )
-        lines = read_lines(arguments.source)
-        hypotheses = translate(translator, [line.split() for line in lines], arguments)
+        hypotheses = translate(translator, [line.split() for line in read_lines(arguments.source)], arguments)
     except DataError as error:
         sys.exit(f"bleuprint: {error}")
+    except RuntimeError as error:  # a library of CUDA that is not there, memory that does not suffice
+        sys.exit(f"bleuprint: ctranslate2 failed: {error}; decoding.engine=fairseq does without it.")
     write(hypotheses, arguments.language, arguments.tokenizer, arguments.tokens, arguments.text)
 
 
