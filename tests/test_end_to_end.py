@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import sacrebleu
 import torch
+import yaml
 from conftest import run_snakemake, sample_overrides
 from tensorboardX.proto.event_pb2 import Event
 
@@ -76,6 +78,28 @@ def test_the_lightconv_demo_trained_lightconv(demo: Path) -> None:
     state = torch.load(only(demo, "results/runs/*lightconv*/checkpoint.pt"), map_location="cpu", weights_only=True)
     assert "encoder.layers.0.conv.weight" in state["model"]
     assert not [name for name in state["model"] if "weight_linear" in name]
+
+
+def test_ctranslate2_translates_as_fairseq_does(demo: Path, tmp_path: Path) -> None:
+    """The same model, trained once: float32 the same sentences, int8 nearly the same score."""
+    demo = shutil.copytree(demo, tmp_path / "demo", symlinks=True)
+    kinds = "overrides=decoding.engine=ctranslate2 decoding.compute_type=float32,int8"
+    result = run_snakemake(demo, "--config", "recipe=demo", kinds, env=CPU)
+    assert result.returncode == 0, result.stderr
+    assert "epoch" not in result.stderr  # the training was reused
+    references = lines(only(demo, "results/text/*/tokenized/test.en"))
+    found: dict[str, list[str]] = {}
+    for path in demo.glob("results/decoding/transformer_tiny*/config.yaml"):
+        kind = yaml.safe_load(path.read_text()).get("compute_type", "fairseq")
+        found[kind] = lines(path.with_name("hypotheses.tok"))
+    assert set(found) == {"fairseq", "float32", "int8"}
+    same = sum(one == other for one, other in zip(found["fairseq"], found["float32"], strict=True))
+    assert same >= 0.99 * 500
+    bleu = {
+        kind: sacrebleu.corpus_bleu(hypotheses, [references], tokenize="none", force=True).score
+        for kind, hypotheses in found.items()
+    }
+    assert abs(bleu["float32"] - bleu["fairseq"]) <= 0.1 and abs(bleu["int8"] - bleu["fairseq"]) <= 0.3
 
 
 SMALL = "corpus.pairs=400 corpus.valid_pairs=20 corpus.test_pairs=21 text.merges=100 training.max_update=25"

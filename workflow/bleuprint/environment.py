@@ -13,6 +13,7 @@ from bleuprint import __version__
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     "ve-fairseq",
+    "ctranslate2",
     "torch",
     "numpy",
     "sacrebleu",

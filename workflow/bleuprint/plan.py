@@ -9,6 +9,7 @@ from typing import Any
 
 from bleuprint.config import Choice, ConfigError, experiments
 from bleuprint.corpus.lines import local_file
+from bleuprint.decoding.engine import identity as decoding_identity
 from bleuprint.fairseq_flags import check
 from bleuprint.files import DataError, canonical, sha256, short_hash
 from bleuprint.recipe import changed
@@ -178,7 +179,8 @@ def plan(choices: Iterable[Choice]) -> Plan:
     """Give each experiment its stages; equal ones become one run, equal slices one folder.
 
     Raises:
-        ConfigError: the runs differ in `runtime` or `report`, or a local corpus' files are not there.
+        ConfigError: the runs differ in `runtime` or `report`, a local corpus' files are not there, or the engine
+            cannot decode as asked.
     """
     runs: dict[str, Run] = {}
     stages: dict[str, dict[str, Stage]] = {name: {} for name in STAGES}
@@ -249,7 +251,7 @@ def _slices(choice: Choice) -> list[tuple[str, str, dict[str, Any]]]:
                 "seed": experiment.seed,
             },
         ),
-        ("decoding", model, experiment.decoding.identity()),
+        ("decoding", model, decoding_identity(experiment)),
         ("scoring", model, experiment.scoring.identity()),
     ]
 

@@ -21,10 +21,10 @@ LOGS = {
     "corpus": ("corpus",),
     "text": ("tokenise", "check_text", "learn_bpe", "apply_bpe", "binarise"),
     "training": ("train",),
-    "decoding": ("tune", "translate"),
+    "decoding": ("convert", "tune", "translate"),
     "scoring": ("score",),
 }
-OPTIONAL = ("tune",)
+OPTIONAL = ("convert", "tune")  # jobs that not every run has
 # What is hashed: what a stage takes from outside, what it makes, and its keys
 FILES = {
     "corpus": ("config.yaml", "downloads/*", "raw/*"),

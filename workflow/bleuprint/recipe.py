@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 from bleuprint.config import Choice, experiments
+from bleuprint.decoding.engine import identity as decoding_identity
 from bleuprint.differences import differing
 from bleuprint.schema import Experiment
 
@@ -26,8 +27,9 @@ def _recipe(name: str) -> Choice:
 
 def _results(experiment: Experiment) -> dict[str, Any]:
     """What decides the score that is compared with the published one, and that score, the seed left out."""
-    sections = ("corpus", "text", "model", "training", "decoding")
+    sections = ("corpus", "text", "model", "training")
     values = {section: getattr(experiment, section).identity() for section in sections}
+    values["decoding"] = decoding_identity(experiment)
     values["corpus"] |= {"decontaminate": experiment.corpus.decontaminate}
     values |= {"source": experiment.source, "target": experiment.target}
     if (expected := experiment.expected) is not None:

@@ -288,14 +288,20 @@ class Grid(Section):
 
 
 class Decoding(Flags):
-    """How the test set is translated, and by which models."""
+    """How the test set is translated, and by which models.
 
-    own = frozenset({"ensemble", "tune"})
+    Which engine it comes to, decoding/engine.py tells from the whole experiment.
+    """
+
+    how = frozenset({"engine", "compute_type"})
+    own = how | {"ensemble", "tune"}
     beam: PositiveInt
     lenpen: float
     remove_bpe: Literal[True]
     max_tokens: PositiveInt
     required_batch_size_multiple: Literal[1]
+    engine: Literal["fairseq", "ctranslate2", "auto"]
+    compute_type: Literal["float32", "int8"]
     ensemble: tuple[Annotated[int, Field(ge=0)], ...]
     tune: Grid | None
 

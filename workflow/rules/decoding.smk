@@ -1,6 +1,14 @@
+from bleuprint.decoding.engine import engine, quantisation
+from bleuprint.decoding.engine import translate as ctranslate2_flags
 from bleuprint.device import lease, model_threads, uses_gpu
-from bleuprint.fairseq_flags import generate, generate_how
+from bleuprint.fairseq_flags import PLUGIN, generate, generate_how
 from bleuprint.files import canonical
+
+ENGINES = {key: engine(stage.experiment) for key, stage in PLAN.stages["decoding"].items()}
+# The decodings that are an engine's, as a pattern; of each the other engine's rules know nothing
+DECODED_BY = {
+    name: "|".join(key for key in ENGINES if ENGINES[key] == name) or "none" for name in ("fairseq", "ctranslate2")
+}
 
 
 rule decoding:
@@ -63,6 +71,8 @@ rule translate:
         "results/decoding/{decoding}/translate.log",
     benchmark:
         "results/decoding/{decoding}/translate.benchmark.tsv"
+    wildcard_constraints:
+        decoding=DECODED_BY["fairseq"],
     conda:
         "../../envs/bleuprint.yaml"
     threads: model_threads(PLAN.runtime, CORES)
@@ -88,3 +98,71 @@ rule translate:
         " python -m bleuprint.decoding --generated {output.generated}"
         " --references {input.references}/test.{params.target} --language {params.target}"
         " --tokenizer {params.tokenizer} --tokens {output.tokens} --text {output.text}) > {log} 2>&1"
+
+
+rule convert:
+    input:
+        data=lambda w: PLAN.upstream("decoding", w.decoding, "text", "bin"),
+        checkpoint=lambda w: PLAN.upstream("decoding", w.decoding, "training", "checkpoint.pt"),
+    output:
+        directory("results/decoding/{decoding}/ctranslate2"),
+    log:
+        "results/decoding/{decoding}/convert.log",
+    benchmark:
+        "results/decoding/{decoding}/convert.benchmark.tsv"
+    wildcard_constraints:
+        decoding=DECODED_BY["ctranslate2"],
+    conda:
+        "../../envs/bleuprint.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        languages=lambda w: "--source_lang {0.source} --target_lang {0.target}".format(
+            PLAN.stage("decoding", w.decoding).experiment
+        ),
+        quantisation=lambda w: quantisation(PLAN.stage("decoding", w.decoding).experiment),
+        # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
+        plugin=lambda w, threads: PLUGIN,
+    shell:
+        "(set -x; export OMP_NUM_THREADS={threads}; ct2-fairseq-converter --model_path {input.checkpoint}"
+        " --data_dir {input.data} {params.languages} --user_dir {params.plugin:q} {params.quantisation}"
+        " --output_dir {output}) > {log} 2>&1"
+
+
+rule translate_converted:
+    input:
+        model="results/decoding/{decoding}/ctranslate2",
+        source=lambda w: PLAN.upstream("decoding", w.decoding, "text", "bpe"),
+    output:
+        tokens="results/decoding/{decoding}/hypotheses.tok",
+        text=report(
+            "results/decoding/{decoding}/hypotheses.txt", caption="../report/hypotheses.rst", category="Translations"
+        ),
+    log:
+        "results/decoding/{decoding}/translate.log",
+    benchmark:
+        "results/decoding/{decoding}/translate.benchmark.tsv"
+    wildcard_constraints:
+        decoding=DECODED_BY["ctranslate2"],
+    conda:
+        "../../envs/bleuprint.yaml"
+    threads: model_threads(PLAN.runtime, CORES)
+    resources:
+        gpu=int(uses_gpu(PLAN.runtime)),
+        mem_mb=4000,
+    params:
+        identity=lambda w: PLAN.stage("decoding", w.decoding).identity,
+        flags=lambda w: ctranslate2_flags(PLAN.stage("decoding", w.decoding).experiment),
+        source=lambda w: PLAN.stage("decoding", w.decoding).experiment.source,
+        target=lambda w: PLAN.stage("decoding", w.decoding).experiment.target,
+        tokenizer=lambda w: PLAN.stage("decoding", w.decoding).experiment.text.tokenizer,
+        # Functions of `threads` are how, not what: Snakemake does not compare them with the last call's
+        device=lambda w, threads: "cuda" if uses_gpu(PLAN.runtime) else "cpu",
+        lease=lambda w, threads: lease(PLAN.runtime, deterministic=False),
+    shell:
+        "(set -x; python -m bleuprint.folder {params.identity:q} results/decoding/{wildcards.decoding};"
+        " {params.lease} python -m bleuprint.decoding.ctranslate --model {input.model}"
+        " --source {input.source}/test.{params.source} {params.flags} --device {params.device}"
+        " --threads {threads} --language {params.target} --tokenizer {params.tokenizer}"
+        " --tokens {output.tokens} --text {output.text}) > {log} 2>&1"

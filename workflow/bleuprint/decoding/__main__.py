@@ -4,9 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from bleuprint.decoding.hypotheses import hypotheses
-from bleuprint.files import DataError, read_lines, write_lines
-from bleuprint.text.moses import detokenize
+from bleuprint.decoding.hypotheses import hypotheses, write
+from bleuprint.files import DataError, read_lines
 
 
 def main() -> None:
@@ -23,10 +22,7 @@ def main() -> None:
         tokens = hypotheses(read_lines(arguments.generated), len(read_lines(arguments.references)))
     except DataError as error:
         sys.exit(f"bleuprint: {error}")
-    write_lines(arguments.tokens, tokens)
-    text = (detokenize(line, arguments.language) for line in tokens) if arguments.tokenizer == "moses" else tokens
-    write_lines(arguments.text, text)
-    print(f"{len(tokens):,} hypotheses")
+    write(tokens, arguments.language, arguments.tokenizer, arguments.tokens, arguments.text)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """fairseq-generate's output → hypotheses in the order of what was translated."""
 
 import re
+from pathlib import Path
 
-from bleuprint.files import DataError
+from bleuprint.files import DataError, write_lines
+from bleuprint.text.moses import detokenize
 
 HYPOTHESIS = re.compile(r"H-(\d+)\t[^\t]*\t(.*)")
 
@@ -32,3 +34,18 @@ def hypotheses(generated: list[str], sentences: int) -> list[str]:
         if "@@ " in tokens + " ":
             raise DataError(f"hypothesis {number} still has a BPE marker ({tokens!r}); remove_bpe must be true.")
     return ordered
+
+
+def write(hypotheses: list[str], language: str, tokenizer: str, tokens: Path, text: Path) -> None:
+    """Write the hypotheses as tokens and as running text.
+
+    Args:
+        hypotheses: lines of tokens without BPE.
+        language: the target language.
+        tokenizer: what the text stage used, `moses` or `none`.
+        tokens: output.
+        text: output, detokenised; last, so that it stands for both.
+    """
+    write_lines(tokens, hypotheses)
+    write_lines(text, (detokenize(line, language) for line in hypotheses) if tokenizer == "moses" else hypotheses)
+    print(f"{len(hypotheses):,} hypotheses")
