@@ -53,19 +53,18 @@ def add_uses(commands: Any) -> None:
     one = commands.add_parser("translate", help="a run's model on your own text, from a file, a pipe or a prompt")
     one.add_argument("--run", required=True, metavar="RUN", help=run)
     one.add_argument("file", nargs="?", type=Path, metavar="FILE", help="raw text, UTF-8 (default: standard input)")
-    one.add_argument("--compute-type", choices=types, default="float32", help="int8 is faster (default: float32)")
+    one.add_argument("--compute-type", choices=types, help="int8 is faster (default: the run's own)")
     one.add_argument("--beam", type=_positive, help="(default: the run's own)")
     out = commands.add_parser("export", help="a folder that translates without fairseq and without bleuprint")
     out.add_argument("run", metavar="RUN", help=run)
     out.add_argument("folder", type=Path, metavar="DIR", help="a new folder")
-    out.add_argument("--compute-type", choices=types, default="float32", help="int8: a quarter of the size")
+    out.add_argument("--compute-type", choices=types, help="int8: a quarter of the size (default: the run's own)")
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return int(text)
 
 
 # Each loads what it needs and no more: the first translation is not to wait for all the others

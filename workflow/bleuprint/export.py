@@ -5,7 +5,7 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-from bleuprint.decoding.convert import convert, obstacle
+from bleuprint.decoding.convert import convert, obstacle, own_type
 from bleuprint.files import DataError, read_json, sha256
 from bleuprint.provenance import find, read
 from bleuprint.translate import trained
@@ -33,18 +33,19 @@ CC BY-NC-ND; Multi30k: CC BY-NC-SA 4.0).
 """
 
 
-def export(word: str, folder: Path, compute_type: str) -> None:
+def export(word: str, folder: Path, compute_type: str | None) -> None:
     """Write the folder, whole or not at all.
 
     Args:
         word: the run, as `provenance.find` takes it.
         folder: a new folder, or an empty one.
-        compute_type: `float32`, or `int8`, with which the model takes a quarter of the space.
+        compute_type: `float32`, or `int8`, with which the model takes a quarter of the space; None: the run's own.
 
     Raises:
         DataError: the folder holds something, ctranslate2 cannot run the model, or a file is not as recorded.
     """
     run, known = trained(word), read(find(word))
+    compute_type = compute_type or own_type(run.config)
     if reason := obstacle(run.config):
         raise DataError(
             f"{reason}; bleuprint translate runs it with fairseq, and bleuprint pack --checkpoint packs it for fairseq."
@@ -60,8 +61,7 @@ def export(word: str, folder: Path, compute_type: str) -> None:
     temporary = folder.absolute().with_name(f".{folder.name}.{os.getpid()}.part")
     temporary.mkdir(parents=True)
     try:
-        checkpoint, data = run.folders["training"] / "checkpoint.pt", run.folders["text"] / "bin"
-        convert(checkpoint, data, run.languages, compute_type, temporary / "model")
+        convert(run.config, run.folders, compute_type, temporary / "model")
         shutil.copyfile(run.folders["text"] / "codes", temporary / "codes")
         shutil.copyfile(find(word) / "config.yaml", temporary / "config.yaml")
         shutil.copyfile(EXAMPLE / "translate.py", temporary / "translate.py")

@@ -1,6 +1,7 @@
 """bleuprint translate: a run's model on text of your own, line by line from a file, a pipe or a prompt."""
 
 import contextlib
+import math
 import os
 import subprocess
 import sys
@@ -12,12 +13,13 @@ from typing import Any
 
 import yaml
 
-from bleuprint.decoding.convert import PLUGIN, converted, flags, obstacle, source_limit
+from bleuprint.decoding.convert import PLUGIN, POSITIONS, converted, flags, obstacle, own_type, search
 from bleuprint.files import DataError
 from bleuprint.flags import argv
 from bleuprint.provenance import base, find, read
 
-LONGEST = 100_000  # bytes of a line; what is longer has more subwords than a model has positions
+LIMIT = POSITIONS - 1  # subwords of a sentence, its end aside
+LONGEST = 100_000  # bytes of a line; what is longer has more subwords, too
 WAITING = 1 << 16  # bytes that are translated together, if so many are waiting
 BATCH_TOKENS = 1024
 
@@ -35,15 +37,6 @@ class Trained:
     def languages(self) -> tuple[str, str]:
         """Source and target."""
         return self.config["source"], self.config["target"]
-
-    def converted(self, compute_type: str) -> Path:
-        """The folder of the model as ctranslate2 reads it.
-
-        Raises:
-            DataError: it cannot be converted.
-        """
-        checkpoint, data = self.folders["training"] / "checkpoint.pt", self.folders["text"] / "bin"
-        return converted(self.folders["decoding"], checkpoint, data, self.languages, compute_type)
 
 
 def trained(word: str) -> Trained:
@@ -64,9 +57,10 @@ class Text:
     def __init__(self, run: Trained) -> None:
         from subword_nmt.apply_bpe import BPE  # slow to load
 
-        self.settings, self.languages, self.limit = run.config["text"], run.languages, source_limit(run.config)
+        self.settings, self.languages = run.config["text"], run.languages
         with open(run.folders["text"] / "codes", encoding="utf-8") as codes:
             self.bpe = BPE(codes)
+        self.widest = max((len("".join(pair)) for pair in self.bpe.bpe_codes), default=1)
 
     def subwords(self, line: bytes) -> list[str]:
         """What the model reads of a raw line; nothing of one without words.
@@ -83,12 +77,14 @@ class Text:
         except UnicodeDecodeError as error:
             raise DataError(f"is not UTF-8 (byte 0x{line[error.start]:02x})") from None
         (tokens,) = tokens_of([text], self.languages[0], self.settings["tokenizer"], self.settings["lowercase"])
-        if found := RESERVED.search(tokens):
-            raise DataError(f"has the token {found[0][:100]!r}, which ends in BPE's mark or a symbol of fairseq")
-        subwords: list[str] = self.bpe.process_line(tokens).split()
-        if len(subwords) > self.limit:
-            raise DataError(f"has {len(subwords):,} subwords, more than the {self.limit:,} that the model can read")
-        return subwords
+        # First, as RESERVED and BPE take minutes over a word of a hundred thousand letters
+        if sum(math.ceil(len(token) / self.widest) for token in tokens.split()) <= LIMIT:
+            if found := RESERVED.search(tokens):
+                raise DataError(f"has the token {found[0][:100]!r}, which ends in BPE's mark or a symbol of fairseq")
+            subwords: list[str] = self.bpe.process_line(tokens).split()
+            if len(subwords) <= LIMIT:
+                return subwords
+        raise DataError(f"has more than the {LIMIT:,} subwords that the model can read")
 
     def running(self, tokens: str) -> str:
         """Running text of a translation."""
@@ -103,29 +99,25 @@ def ctranslate2_engine(run: Trained, compute_type: str, beam: int | None, one_by
     Args:
         run: the run.
         compute_type: `float32` or `int8`.
-        beam: in place of the run's own.
+        beam: None: the run's own.
         one_by_one: whether all cores work at one sentence, for a quick answer, rather than each at its own.
     """
     import ctranslate2
 
     cores = len(os.sched_getaffinity(0))
-    threads = {"inter_threads": 1, "intra_threads": cores} if one_by_one else {"inter_threads": cores}
-    options = flags(run.config)
-    model = ctranslate2.Translator(
-        str(run.converted(compute_type)), compute_type=compute_type, **{"intra_threads": 1, **threads}
+    threads = (
+        {"inter_threads": 1, "intra_threads": cores} if one_by_one else {"inter_threads": cores, "intra_threads": 1}
     )
+    options = flags(run.config) | ({"beam": beam} if beam else {})
+    folder = converted(run.config, run.folders, compute_type)
+    model = ctranslate2.Translator(str(folder), compute_type=compute_type, **threads)
 
     def engine(sentences: list[list[str]]) -> Iterator[str]:
+        if not sentences:
+            return
+        how = search(options, max(map(len, sentences)))
         results = model.translate_batch(
-            sentences,
-            beam_size=beam or options["beam"],
-            length_penalty=options["lenpen"],
-            max_decoding_length=options.get("max_len_b", 200),
-            max_input_length=0,
-            suppress_sequences=[["<blank>"]],  # fairseq's <pad>, which it never writes either
-            max_batch_size=BATCH_TOKENS,
-            batch_type="tokens",
-            asynchronous=True,
+            sentences, max_batch_size=BATCH_TOKENS, batch_type="tokens", asynchronous=True, **how
         )
         for result in results:
             yield (" ".join(result.result().hypotheses[0]) + " ").replace("@@ ", "").rstrip()
@@ -162,14 +154,14 @@ def fairseq_engine(run: Trained, beam: int | None) -> Engine:
     return engine
 
 
-def translate(word: str, file: Path | None, compute_type: str, beam: int | None) -> int:
+def translate(word: str, file: Path | None, compute_type: str | None, beam: int | None) -> int:
     """Write one line for each line of `file`, or of standard input; a prompt where that is a terminal.
 
     Args:
         word: the run, as `provenance.find` takes it.
         file: UTF-8 text in the source language; None: standard input.
-        compute_type: `float32` or `int8`.
-        beam: in place of the run's own.
+        compute_type: `float32` or `int8`; None: the run's own.
+        beam: None: the run's own.
 
     Returns:
         The exit status: 1 if a line could not be translated, and so stayed empty.
@@ -182,12 +174,12 @@ def translate(word: str, file: Path | None, compute_type: str, beam: int | None)
     lines = prompted(f"{run.languages[0]}> ") if prompt else waiting(file)
     text = Text(run)
     if reason := obstacle(run.config):
-        if compute_type != "float32":
-            raise DataError(f"{reason}; without --compute-type {compute_type} fairseq itself translates, in float32.")
+        if compute_type == "int8":
+            raise DataError(f"{reason}; without --compute-type int8 fairseq itself translates, in float32.")
         print(f"bleuprint: {reason}; fairseq itself translates, which is slower …", file=sys.stderr, flush=True)
         engine = fairseq_engine(run, beam)
     else:
-        engine = ctranslate2_engine(run, compute_type, beam, one_by_one=prompt)
+        engine = ctranslate2_engine(run, compute_type or own_type(run.config), beam, one_by_one=prompt)
     failed = False
     number = 0
     for some in lines:
