@@ -1,22 +1,16 @@
-"""bleuprint: look at runs, check, repeat and pack them, and say what a call of Snakemake would do.
+"""bleuprint: look at runs, check, repeat, pack and use them, and say what a call of Snakemake would do.
 
 Snakemake does the work itself.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bleuprint.doctor import doctor
-from bleuprint.explain import explain
 from bleuprint.files import DataError
-from bleuprint.pack import pack
-from bleuprint.plan import planned
-from bleuprint.replay import replay
-from bleuprint.verify import verify
-from bleuprint.watch import watch
 
 
 def cli_config(words: list[str]) -> dict[str, Any]:
@@ -52,16 +46,101 @@ def add_records(commands: Any) -> None:
     one.add_argument("--output", type=Path, metavar="FILE", help="(default: RUN.tar.gz)")
 
 
+def add_uses(commands: Any) -> None:
+    """The commands that use a run's model."""
+    run = "a run in results/runs: its name, its folder, or a part of its name that no other has"
+    types = ["float32", "int8"]
+    one = commands.add_parser("translate", help="a run's model on your own text, from a file, a pipe or a prompt")
+    one.add_argument("--run", required=True, metavar="RUN", help=run)
+    one.add_argument("file", nargs="?", type=Path, metavar="FILE", help="raw text, UTF-8 (default: standard input)")
+    one.add_argument("--compute-type", choices=types, help="int8 is faster (default: the run's own)")
+    one.add_argument("--beam", type=_positive, help="(default: the run's own)")
+    out = commands.add_parser("export", help="a folder that translates without fairseq and without bleuprint")
+    out.add_argument("run", metavar="RUN", help=run)
+    out.add_argument("folder", type=Path, metavar="DIR", help="a new folder")
+    out.add_argument("--compute-type", choices=types, help="int8: a quarter of the size (default: the run's own)")
+
+
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return int(text)
+
+
+# Each loads what it needs and no more: the first translation is not to wait for all the others
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    from bleuprint.watch import watch
+
+    try:
+        watch(arguments.interval)
+    except KeyboardInterrupt:
+        print()
+    return 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from bleuprint.explain import explain
+    from bleuprint.plan import planned
+
+    print(explain(planned(cli_config(arguments.config))))
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from bleuprint.doctor import doctor
+    from bleuprint.plan import planned
+
+    return doctor(planned(cli_config(arguments.config)))
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from bleuprint.verify import verify
+
+    return verify(arguments.runs)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from bleuprint.replay import replay
+
+    return replay(arguments.run, arguments.folder, arguments.cores)
+
+
 def _pack(arguments: argparse.Namespace) -> int:
+    from bleuprint.pack import pack
+
     path = pack(arguments.run, arguments.output, arguments.checkpoint)
     print(f"{path}: {path.stat().st_size:,} bytes")
     return 0
 
 
-RECORDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "verify": lambda arguments: verify(arguments.runs),
-    "replay": lambda arguments: replay(arguments.run, arguments.folder, arguments.cores),
+def _translate(arguments: argparse.Namespace) -> int:
+    from bleuprint.translate import translate
+
+    try:
+        return translate(arguments.run, arguments.file, arguments.compute_type, arguments.beam)
+    except (KeyboardInterrupt, BrokenPipeError):
+        os._exit(1)  # what is still being translated need not be waited for, nor written
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from bleuprint.export import export
+
+    export(arguments.run, arguments.folder, arguments.compute_type)
+    print(f"{arguments.folder}: python {arguments.folder}/translate.py translates standard input")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "watch": _watch,
+    "explain": _explain,
+    "doctor": _doctor,
+    "verify": _verify,
+    "replay": _replay,
     "pack": _pack,
+    "translate": _translate,
+    "export": _export,
 }
 
 
@@ -76,21 +155,12 @@ def main() -> None:
     look = commands.add_parser("doctor", help="whether what is planned can work here, and what it will cost")
     look.add_argument("config", nargs="*", metavar="KEY=VALUE", help="as after snakemake's --config")
     add_records(commands)
+    add_uses(commands)
     arguments = parser.parse_args()
-    if arguments.command in RECORDS:
-        try:
-            sys.exit(RECORDS[arguments.command](arguments))
-        except DataError as error:
-            sys.exit(f"bleuprint: {error}")
-    if arguments.command == "doctor":
-        sys.exit(doctor(planned(cli_config(arguments.config))))
-    if arguments.command == "explain":
-        print(explain(planned(cli_config(arguments.config))))
-        return
     try:
-        watch(arguments.interval)
-    except KeyboardInterrupt:
-        print()
+        sys.exit(COMMANDS[arguments.command](arguments))
+    except DataError as error:
+        sys.exit(f"bleuprint: {error}")
 
 
 if __name__ == "__main__":
