@@ -23,6 +23,12 @@ from bleuprint.config import experiments
 from bleuprint.flags import argv
 
 PLUGIN = Path(__file__).resolve().parents[1] / "workflow" / "bleuprint" / "fairseq_plugin"
+MODELS = ("transformer", "lightconv", "dynamicconv", "transformer_tiny")
+JOEYNMT = {  # the model whose sizes it has, and whether its batches are made of sentences of about the same length
+    "JoeyNMT transformer": ("transformer", False),
+    "JoeyNMT transformer, batches by length": ("transformer", True),
+    "JoeyNMT transformer_tiny": ("transformer_tiny", False),
+}
 WARM = 2  # updates before the clock starts
 ROUNDS = 3
 SECONDS = 15.0  # of a turn, for models of IWSLT size; the tiny ones need less
@@ -110,16 +116,9 @@ def bench_train(folder: Path, archive: Path) -> dict[str, float]:
     text, place = prepared(folder, archive), folder / "train"
     place.mkdir()
     python = joey.environment()
-    trainings = {
-        model: Training(fairseq(model, text / "bin"), place / model)
-        for model in ("transformer", "lightconv", "dynamicconv", "transformer_tiny")
-    }
-    for name, model, by_length in (
-        ("JoeyNMT transformer", "transformer", False),
-        ("JoeyNMT transformer, batches by length", "transformer", True),
-        ("JoeyNMT transformer_tiny", "transformer_tiny", False),
-    ):
-        command = joey.command(python, model, text, place / f"data {name}", by_length)
+    trainings = {model: Training(fairseq(model, text / "bin"), place / model) for model in MODELS}
+    for name, (model, by_length) in JOEYNMT.items():
+        command = joey.command(python, model, text, place / f"data of {name}", by_length)
         trainings[name] = Training(command, place / name)
     try:
         for training in trainings.values():
@@ -139,8 +138,8 @@ def figures(trainings: dict[str, Training]) -> dict[str, float]:
     speed = {name: training.tokens / training.seconds for name, training in trainings.items()}
     rows = {f"training, {name}, target tokens/s": value for name, value in speed.items()}
     for name in speed:
-        if name.startswith("JoeyNMT "):
-            model = name.removeprefix("JoeyNMT ").partition(",")[0]
+        if name in JOEYNMT:
+            model = JOEYNMT[name][0]
             rows[f"training, {model} / {name}"] = speed[model] / speed[name]
     for name, training in trainings.items():
         rows[f"training, {name}, target tokens an update"] = training.tokens / training.updates
