@@ -57,13 +57,15 @@ def refusal(device: str) -> str | None:
     if missing:
         names = ", ".join(missing)
         return f"{sys.executable} cannot import {names}; give make bench-gpu WHEELS=FOLDER, or another PYTHON=."
-    if not DATA.exists():
-        return f"{DATA} is not there; make gpu-data makes it, where the archive and a network are."
     if device == "cuda":
         import torch
 
         if not torch.cuda.is_available():
-            return f"torch {torch.__version__} sees no GPU here; to try the script without one: --device cpu."
+            return (
+                f"torch {torch.__version__} sees no GPU here; to try the script without one: bench/gpu.py --device cpu."
+            )
+    if not DATA.exists():
+        return f"{DATA} is not there; make gpu-data makes it, where the archive and a network are."
     return None
 
 
@@ -111,7 +113,8 @@ def main() -> None:
         try:
             bench(report, place, arguments.minutes / MINUTES)
         finally:  # also when it is interrupted
-            write_json(RESULTS, report.head | {"rows": report.rows})
+            if arguments.device == "cuda":
+                write_json(RESULTS, report.head | {"rows": report.rows})
             print(f"\n{report.table()}")
 
 

@@ -48,7 +48,7 @@ def table(results: Results) -> str:
     lines = []
     for part, found in results.items():
         rows = tabulate(found["figures"].items(), headers=("measured", ""), floatfmt=",.2f", tablefmt="github")
-        lines += [f"**{part}**, {found['date']}, {found['machine']}, {found['seconds']:.0f} s", "", rows, ""]
+        lines += [f"**{part}**, {found['date']}, {found['machine']}", "", rows, ""]
     return "\n".join(lines)
 
 
@@ -78,7 +78,7 @@ def main() -> None:
             found = {"date": datetime.date.today().isoformat(), "machine": machine}
             results[part] = found | {"seconds": time.monotonic() - began, "figures": figures}
             write_json(RESULTS, results)
-    (ROOT / "bench" / "results.md").write_text(table(results))
+    RESULTS.with_suffix(".md").write_text(table(results))
     print(f"\n{table(results)}")
 
 
