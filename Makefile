@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: env demo test fuzz drill browser bench lock
+.PHONY: env demo test fuzz drill browser bench bench-gpu gpu-data wheels lock
 
 env: $(STAMP)
 
@@ -47,8 +47,27 @@ browser:
 	|| { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1 \
 	|| echo 'The report is not tested in a browser: there is no chromium with chromedriver, and apt-get could not install them.'
 
+# Two cores, a quarter of an hour; its parts and options: python bench/run.py --help
 bench: env
 	python bench/run.py
+
+# Less than ten minutes on a GPU; what it needs and measures: bench/gpu.py. With WHEELS=FOLDER nothing is fetched, and
+# PYTHON is one that has torch; its packages are not touched
+bench-gpu: $(if $(WHEELS),,env)
+ifdef WHEELS
+	$(PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --upgrade --target bench/.gpu $(WHEELS)/*.whl
+	PYTHONPATH=$(CURDIR)/bench/.gpu $(PYTHON) bench/gpu.py
+else
+	python bench/gpu.py
+endif
+
+# The text that it is measured on, of an archive in the layout of IWSLT14's
+ARCHIVE ?= ../shared/data/iwslt14_sample/de-en.tgz
+gpu-data: env
+	python bench/gpu.py --pack $(ARCHIVE)
+
+wheels:
+	$(PYTHON) bench/wheels.py wheels
 
 # For maintainers: resolve pyproject.toml anew (needs uv), and write the conda files that go with it
 lock: env

@@ -1,0 +1,48 @@
+"""What the frame costs where there are many runs."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from made_up import REFERENCES, make_run, noisy
+from measure import CORES, measure, snakemake
+
+from bleuprint.plan import STAGES, planned
+
+
+def bench_sweep(folder: Path, archive: Path, runs: int = 500) -> dict[str, float]:
+    """A sweep of 500 runs: planned, then with made-up results for every stage, planned again, and reported."""
+    place = folder / "sweep"
+    place.mkdir()
+    os.chdir(place)
+    words = ["recipe=demo", "model=transformer_tiny,lightconv_tiny", f"seed=range(1,{runs // 2 + 1})"]
+    seconds, peak = measure(snakemake("-n", "--config", *words), place)
+    made = planned(dict(word.split("=", 1) for word in words))
+    assert len({run.name for run in made.runs}) == len(made.stages["training"]) == runs
+    for number, run in enumerate(made.runs):
+        description = {key: value for key, value in json.loads(run.description).items() if key != "source"}
+        make_run(hypotheses=noisy(REFERENCES, 0.2, number), **description)
+        for stage, file in (("training", "checkpoint.pt"), ("decoding", "generate-test.txt")):
+            Path(run.file(stage, file)).touch()
+    for stage in ("codes", "bpe", "bin"):
+        Path(made.runs[0].file("text", stage)).mkdir()
+    began = time.time()
+    for number, stage in enumerate([*STAGES, "runs"]):  # each a second after the one that it is made of
+        for path in Path("results", stage).glob("**/*"):
+            os.utime(path, (began + number, began + number), follow_symlinks=False)
+    again, _ = measure(snakemake("-n", "--config", *words), place)
+    scores = [f"results/runs/{run.name}/scores.json" for run in made.runs]
+    command = [sys.executable, "-m", "bleuprint.report", "table", *scores, "--folder", "results/report"]
+    report, report_peak = measure([*command, "--workers", CORES], place)
+    index = Path("results/report/index.html").stat().st_size / 1e6
+    os.chdir(folder)
+    return {
+        f"plan of {runs} runs (-n), s": seconds,
+        f"plan of {runs} runs (-n), peak memory, MiB": peak,
+        f"plan of {runs} runs with made-up results for all stages (-n), s": again,
+        f"report of {runs} runs with made-up results, s": report,
+        f"report of {runs} runs with made-up results, peak memory of all processes, MiB": report_peak,
+        f"report of {runs} runs with made-up results, index.html, MB": index,
+    }
