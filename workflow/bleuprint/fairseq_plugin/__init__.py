@@ -31,6 +31,8 @@ if "BLEUPRINT_DETERMINISTIC" in os.environ:  # training.deterministic; what has 
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 if "fairseq_cli.train" in sys.modules:
-    from .resumable import install
+    from . import bf16, resumable
 
-    install()
+    resumable.install()
+    if "BLEUPRINT_BF16" in os.environ:  # training.bf16
+        bf16.install()
