@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import sys
 from pathlib import Path
 
 from bleuprint.flags import argv
@@ -32,3 +33,41 @@ def binarised(folder: Path, parts: list[str], workers: int) -> tuple[dict[str, i
     index = Dictionary.load(str(folder / "bin/dict.de.txt")).indices
     data = {part: indexed_dataset.make_dataset(str(folder / f"bin/{part}.de-en.de"), "mmap") for part in parts}
     return index, {part: [ids.tolist() for ids in lines] for part, lines in data.items()}
+
+
+def trained(folder: Path, sessions: list[tuple[str, int]]) -> dict[str, list[str]]:
+    """fairseq-train with bleuprint's plugin on the made-up `folder`/train.{de,en}, a session after the other.
+
+    Args:
+        folder: also for the save-dirs.
+        sessions: save-dir and number of updates after which it ends; a second one in a save-dir goes on from the first.
+
+    Returns:
+        What the modules of type Linear gave: `training` and `validation` → the types.
+    """
+    import torch
+    from fairseq import options
+    from fairseq_cli import preprocess, train
+
+    logging.disable()
+    pair = {"source_lang": "de", "target_lang": "en"}
+    prefixes = {"trainpref": folder / "train", "validpref": folder / "train", "destdir": folder / "bin"}
+    if not (folder / "bin").exists():
+        preprocess.main(options.get_preprocessing_parser().parse_args(argv(pair | prefixes)))
+    found: dict[str, set[str]] = {"training": set(), "validation": set()}
+
+    def note(module: torch.nn.Module, given: object, made: object) -> None:
+        if isinstance(module, torch.nn.Linear) and isinstance(made, torch.Tensor):
+            found["training" if module.training else "validation"].add(str(made.dtype))
+
+    torch.nn.modules.module.register_module_forward_hook(note)
+    plugin = Path(__file__).parents[1] / "workflow/bleuprint/fairseq_plugin"
+    layer = {"layers": 1, "embed_dim": 32, "ffn_embed_dim": 64, "attention_heads": 2}
+    flags = {f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in layer.items()}
+    flags |= {"arch": "transformer_iwslt_de_en", "criterion": "label_smoothed_cross_entropy", "optimizer": "adam"}
+    flags |= {"max_tokens": 200, "lr": 0.01, "update_epoch_batch_itr": "True", "cpu": True, "user_dir": plugin}
+    for name, updates in sessions:
+        words = argv(flags | {"max_update": updates, "save_dir": folder / name, "num_workers": 0})
+        sys.argv = ["fairseq-train", str(folder / "bin"), *words]
+        train.cli_main()
+    return {when: sorted(types) for when, types in found.items()}

@@ -13,6 +13,8 @@ from bleuprint.schema import Corpus, Experiment, Local, Runtime, Training
 # 15,000 with transformer_tiny (1.2 M): both about 60 GFLOP/s a core at 6 operations per weight and token.
 FLOPS_PER_CORE = 60e9
 DEVICES = Path("/dev")
+CPUINFO = Path("/proc/cpuinfo")
+BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as the kernel calls it on x86-64 and Arm
 TOKENS_PER_PAIR = 25  # IWSLT14 after BPE
 DETERMINISTIC = "BLEUPRINT_DETERMINISTIC=1 CUBLAS_WORKSPACE_CONFIG=:4096:8"
 PATIENCE = 12 * 3600  # seconds; a training on CPU that would take longer is refused under device=auto
@@ -60,6 +62,16 @@ def lease(runtime: Runtime, deterministic: bool) -> str:
     workspace = f"env {DETERMINISTIC} " if deterministic else ""
     places = f" --places {runtime.jobs_per_gpu}" if runtime.jobs_per_gpu > 1 else ""
     return f"{workspace}python -m bleuprint.lease --gpus {shlex.quote(','.join(gpus()))}{places}"
+
+
+def products(training: Training) -> str:
+    """What fairseq-train is preceded by in the shell, so that bleuprint's plugin makes matrix products in bf16."""
+    return "env BLEUPRINT_BF16=1" if training.bf16 else ""
+
+
+def has_bf16() -> bool:
+    """Whether the processor has units for bfloat16; without them it is slower than float32."""
+    return bool(BF16 & set(CPUINFO.read_text(encoding="utf-8").split())) if CPUINFO.exists() else False
 
 
 def weights(experiment: Experiment) -> int:
@@ -110,8 +122,15 @@ def refusal(experiment: Experiment, threads: int) -> str | None:
     device = experiment.runtime.device
     if device == "cuda" and not gpus():
         return "runtime.device=cuda: no GPU is visible here; use runtime.device=auto or a machine with one."
+    if uses_gpu(experiment.runtime) or device == "cpu":
+        return None
+    if experiment.training.bf16 and not has_bf16():
+        return (
+            "training.bf16=true: this processor has no bf16 units, so that it would train slower than in float32; "
+            'leave it false, or insist with overrides="runtime.device=cpu".'
+        )
     seconds = cpu_seconds(experiment, threads)
-    if uses_gpu(experiment.runtime) or device == "cpu" or seconds <= PATIENCE:
+    if seconds <= PATIENCE:
         return None
     return (
         f"{experiment.model.arch} would train about {seconds / 86400:.1f} days on {threads} CPU cores, and no GPU is "

@@ -217,7 +217,8 @@ def steps(stage: Stage, threads: int) -> dict[str, float] | str:
     experiment = stage.experiment
     words = argv(experiment.model.flags() | experiment.training.flags() | {"user_dir": PLUGIN})
     order = {"words": words, "types": experiment.text.merges, "max_tokens": experiment.training.max_tokens}
-    order |= {"gpu": uses_gpu(experiment.runtime), "fp16": experiment.training.fp16}
+    order |= {"gpu": uses_gpu(experiment.runtime)}
+    order |= {"fp16": experiment.training.fp16, "bf16": experiment.training.bf16}
     result = subprocess.run(
         [sys.executable, "-m", "bleuprint.timed"],
         input=json.dumps(order),

@@ -193,8 +193,8 @@ class Model(Flags):
 class Training(Flags):
     """How it is trained, and which checkpoint becomes the model."""
 
-    # fp16: only where there is a GPU
-    own = frozenset({"fp16", "deterministic", "checkpoint", "average_last", "average_epochs"})
+    # fp16: only where there is a GPU; fairseq has a flag bf16, too, which wants a TPU
+    own = frozenset({"fp16", "bf16", "deterministic", "checkpoint", "average_last", "average_epochs"})
     optimizer: str
     adam_betas: str | None = None
     clip_norm: float | None = None
@@ -219,6 +219,7 @@ class Training(Flags):
     best_checkpoint_metric: str | None = None
     maximize_best_checkpoint_metric: bool | None = None
     fp16: bool
+    bf16: bool
     deterministic: bool
     checkpoint: Literal["best", "last", "average", "average_best", "average_around_best"]
     average_last: PositiveInt
@@ -243,6 +244,13 @@ class Training(Flags):
         return self
 
     @model_validator(mode="after")
+    def has_one_precision(self) -> "Training":
+        """Products are in one type."""
+        if self.fp16 and self.bf16:
+            raise ValueError("fp16 and bf16 exclude each other; set one of them to false")
+        return self
+
+    @model_validator(mode="after")
     def ends_the_same(self) -> "Training":
         """fairseq's count of epochs without progress and its clock begin anew when a training is gone on with."""
         for key in sorted({"patience", "stop_time_hours"} & (self.model_extra or {}).keys()):
@@ -250,9 +258,9 @@ class Training(Flags):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """As for any section; `average_last` counts only where checkpoints are averaged, `deterministic` if true."""
+        """As for any section; `average_last` counts where it is averaged, `deterministic` and `bf16` if true."""
         idle = {"average_last"} if self.checkpoint != "average" else set()
-        idle |= set() if self.deterministic else {"deterministic"}
+        idle |= {key for key in ("deterministic", "bf16") if not getattr(self, key)}
         return {key: value for key, value in super().identity().items() if key not in idle | self.idle()}
 
     def idle(self) -> set[str]:

@@ -1,6 +1,7 @@
 """python -m bleuprint.timed: how fast a model trains here, by a few updates on a made-up batch.
 
-Standard input holds JSON: `words` (fairseq-train's flags), `types` (of the dictionaries), `max_tokens`, `gpu`, `fp16`.
+Standard input holds JSON: `words` (fairseq-train's flags), `types` (of the dictionaries), `max_tokens`, `gpu`, `fp16`,
+`bf16`.
 """
 
 import json
@@ -43,12 +44,13 @@ def measure(order: dict[str, Any]) -> dict[str, float]:
         "ntokens": sentences * LENGTH,
         "nsentences": sentences,
     }
-    half = order["gpu"] and order["fp16"]
+    half = order["bf16"] or (order["gpu"] and order["fp16"])
+    kind = torch.bfloat16 if order["bf16"] else torch.float16
     began = 0.0
     for step in range(STEPS + 1):
         if step == 1:
             began = time.monotonic()
-        with torch.autocast("cuda", torch.float16, enabled=half):
+        with torch.autocast(device.type, kind, enabled=half):
             loss, _, _ = criterion(model, sample)
         loss.backward()
         optimizer.step()

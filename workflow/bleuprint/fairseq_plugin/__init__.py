@@ -37,6 +37,8 @@ if "fairseq" in sys.modules:  # not where only checkpoints are read
     rdrop.install()
 
 if "fairseq_cli.train" in sys.modules:
-    from .resumable import install
+    from . import bf16, resumable
 
-    install()
+    resumable.install()
+    if "BLEUPRINT_BF16" in os.environ:  # training.bf16
+        bf16.install()

@@ -1,0 +1,101 @@
+"""training.bf16: products in bfloat16, all else in float32; the same bits again and resumed; where it is refused."""
+
+import importlib
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Snakemake
+
+from bleuprint import device
+from bleuprint.config import ConfigError, experiments
+from bleuprint.plan import plan
+
+CALL = """
+import json, sys
+from pathlib import Path
+from fairseq_process import trained
+print(json.dumps(trained(Path(sys.argv[1]), json.loads(sys.argv[2]))))
+"""
+
+
+def train(folder: Path, *sessions: tuple[str, int], env: dict[str, str]) -> dict[str, list[str]]:
+    command = [sys.executable, "-c", CALL, str(folder), json.dumps(sessions)]
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path} | env
+    result = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    found: dict[str, list[str]] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+def model(folder: Path) -> dict[str, torch.Tensor]:
+    importlib.import_module("bleuprint.fairseq_plugin")  # allow-lists what fairseq's checkpoints need
+    state = torch.load(folder / "checkpoint_last.pt", map_location="cpu", weights_only=True)
+    weights: dict[str, torch.Tensor] = state["model"]
+    assert {weight.dtype for weight in weights.values()} == {torch.float32}
+    moments = [value for one in state["last_optimizer_state"]["state"].values() for value in one.values()]
+    assert {value.dtype for value in moments if isinstance(value, torch.Tensor)} == {torch.float32}
+    return weights
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_products_are_in_bf16_and_the_same_seed_gives_the_same_bits_resumed_too(tmp_path: Path) -> None:
+    draw = random.Random(1)
+    for language in ("de", "en"):
+        lines = [" ".join(draw.choices("abcdefgh", k=draw.randint(3, 9))) for _ in range(200)]
+        (tmp_path / f"train.{language}").write_text("".join(f"{line}\n" for line in lines))
+    sessions = [("once", 9), ("again", 9), ("resumed", 5), ("resumed", 9)]  # an epoch has more than nine batches
+    assert train(tmp_path, *sessions, env={"BLEUPRINT_BF16": "1"}) == {
+        "training": ["torch.bfloat16"],
+        "validation": ["torch.float32"],
+    }
+    once, again, resumed = (model(tmp_path / name) for name in ("once", "again", "resumed"))
+    assert same(once, again) and same(once, resumed)
+    assert train(tmp_path, ("float32", 9), env={})["training"] == ["torch.float32"]
+    assert not same(once, model(tmp_path / "float32"))
+
+
+def one(**cli: Any) -> Any:
+    (choice,) = experiments(cli)
+    return choice
+
+
+def test_it_is_part_of_the_identity_only_where_it_is_true() -> None:
+    keys = [plan([one(recipe="demo", **more)]).runs[0].keys["training"] for more in ({}, {"training": "cpu_bf16"})]
+    assert keys[0] == "transformer_tiny-seed1-afe8aad5" != keys[1]  # as it was before there was this key
+    assert one(overrides="training.bf16=true").experiment.training.flags().get("bf16") is None
+    with pytest.raises(ConfigError, match="fp16 and bf16 exclude each other"):
+        one(training="cpu_bf16", overrides="training.fp16=true")
+
+
+def test_the_training_command_is_told(snakemake: Snakemake) -> None:
+    said = [
+        snakemake("-n", "-p", "training", "--config", "recipe=demo", *more).stdout
+        for more in ([], ["training=cpu_bf16"])
+    ]
+    assert "env BLEUPRINT_BF16=1  fairseq-train" in said[1] and "BF16" not in said[0]
+
+
+def test_a_processor_without_units_for_it_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(device, "gpus", lambda: ())
+    monkeypatch.setattr(device, "CPUINFO", tmp_path / "cpuinfo")
+    demo = one(recipe="demo", training="cpu_bf16").experiment
+    for flags, refused in (("fpu avx512_bf16 avx2", False), ("fpu amx_bf16", False), ("fpu avx2", True)):
+        device.CPUINFO.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+        assert bool(device.refusal(demo, threads=2)) == refused
+    assert "no bf16 units" in str(device.refusal(demo, threads=2))
+    assert device.refusal(one(recipe="demo").experiment, threads=2) is None
+    insisted = one(recipe="demo", training="cpu_bf16", overrides="runtime.device=cpu").experiment
+    assert device.refusal(insisted, threads=2) is None
+    monkeypatch.setattr(device, "gpus", lambda: ("0",))
+    assert device.refusal(demo, threads=2) is None
