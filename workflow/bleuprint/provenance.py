@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -33,6 +34,7 @@ FILES = {
     "decoding": ("config.yaml", "tuned.*", "generate-test.txt", "hypotheses.tok", "hypotheses.txt"),
     "scoring": ("config.yaml", "scores.json", "sentences.json"),
 }
+CONVOLUTIONS = re.compile(r" \| fairseq_plugin\.convolutions \| (.*)$")
 RUN_FILES = ("config.yaml", "commands.sh", "scores.json")
 
 Record = dict[str, Any]  # a run's provenance.json
@@ -94,12 +96,19 @@ def hashes(folder: Path, patterns: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def job(log: Path) -> dict[str, Any]:
-    """One job: its `log`, its `commands` as the shell traced them, `seconds` and peak `memory` in MiB, or None."""
+    """What one job did and cost.
+
+    Returns:
+        Its `log`, its `commands` as the shell traced them, `seconds` and peak `memory` in MiB, or None, and which
+        implementation ran of the model's `convolutions`, if it has any.
+    """
     seconds, memory = benchmark(log.with_suffix(".benchmark.tsv"))
     metrics = log.with_name("metrics.jsonl")
     if log.stem == "train" and metrics.exists():
         seconds = training_seconds([json.loads(line) for line in read_lines(metrics)]) or seconds
-    return {"log": str(log), "commands": traced(log), "seconds": seconds, "memory": memory}
+    found = {"log": str(log), "commands": traced(log), "seconds": seconds, "memory": memory}
+    convolutions = list(dict.fromkeys(match[1] for line in read_lines(log) if (match := CONVOLUTIONS.search(line))))
+    return found | ({"convolutions": convolutions} if convolutions else {})
 
 
 def traced(log: Path) -> list[str]:

@@ -3,7 +3,8 @@
 torch >= 2.6 loads checkpoints with weights_only, which refuses any class that is not allow-listed. fairseq's
 checkpoints need the namespace of their flags, and with eval_bleu the counts of BLEU as numpy arrays of numbers;
 none of these can run code, so loading stays safe. It also brings the criterion SimCut, mends that of R-Drop,
-and in fairseq-train sees to it that the training can be ended and gone on with at any moment.
+makes DynamicConv fast on a CPU, and in fairseq-train sees to it that the training can be ended and gone on with at any
+moment.
 """
 
 import argparse
@@ -31,9 +32,10 @@ if "BLEUPRINT_DETERMINISTIC" in os.environ:  # training.deterministic; what has 
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 if "fairseq" in sys.modules:  # not where only checkpoints are read
-    from . import rdrop
+    from . import convolutions, rdrop
     from . import simcut as simcut  # registers itself
 
+    convolutions.install()
     rdrop.install()
 
 if "fairseq_cli.train" in sys.modules:

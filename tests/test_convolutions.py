@@ -1,0 +1,87 @@
+"""Band matrices in place of fairseq's convolutions: the same outputs, gradients and random draws; the log says so."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bleuprint.files import write_lines
+from bleuprint.provenance import job
+from bleuprint.same import promise
+
+Ask = Callable[..., Any]
+
+
+def answer(function: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    import convolution_process  # brings fairseq: not into this process
+
+    return getattr(convolution_process, function)(*arguments, **options)
+
+
+@pytest.fixture(scope="module")
+def ask() -> Iterator[Ask]:
+    """`ask(function, *arguments, **options)`: the answer of a function of convolution_process.py."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        yield lambda function, *arguments, **options: pool.submit(answer, function, arguments, options).result()
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 12])
+@pytest.mark.parametrize("kernel", [1, 3, 7])
+@pytest.mark.parametrize("causal", [True, False])
+def test_outputs_and_gradients_are_fairseqs(ask: Ask, causal: bool, kernel: int, length: int) -> None:
+    common = {"causal": causal, "kernel": kernel, "length": length}
+    for softmax, bias in ((True, False), (False, True)):
+        options = common | {"softmax": softmax, "bias": bias}
+        assert ask("layers_apart", double=True, **options) < 1e-10
+        assert ask("layers_apart", double=False, **options) < 1e-5
+
+
+def test_dropout_draws_as_fairseq(ask: Ask) -> None:
+    assert ask("layers_apart", 9, False, kernel=3, causal=True, dropout=0.3) < 1e-5  # the same numbers
+    for kept in ask("kept"):  # anew for each position, sentence and head
+        assert abs(float(kept.float().mean()) - 0.7) < 0.03
+        for dim in range(3):
+            alike = (kept == kept.roll(1, dim)).float().mean()
+            assert abs(float(alike) - (0.7**2 + 0.3**2)) < 0.04
+
+
+def test_decoding_step_by_step_is_the_whole_sentence(ask: Ask) -> None:
+    assert ask("steps_apart") < 1e-5
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_a_whole_model_trains_and_judges_the_same(ask: Ask, dropout: float) -> None:
+    trained, judged = ask("models_apart", dropout)
+    assert trained < 1e-4 and judged < 1e-5
+
+
+def test_the_record_says_which_implementation_ran(ask: Ask, tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    write_lines(log, ["+ fairseq-train", "2026 | INFO | train_inner | {}"])
+    assert "convolutions" not in job(log)
+    write_lines(log, ["+ fairseq-train", *ask("logged") * 2])
+    assert sorted(job(log)["convolutions"]) == [
+        "DynamicConv by bleuprint's band matrices",
+        "DynamicConv by fairseq's unfolded",  # in decoding
+        "LightConv by fairseq's expanded",
+        "LightConv by fairseq's unfolded",
+    ]
+
+
+def test_no_equal_bits_are_promised_of_another_implementation() -> None:
+    def stages(*convolutions: str) -> dict[str, Any]:
+        one = {"environment": {}, "jobs": [{"commands": ["fairseq-train --cpu"], "convolutions": list(convolutions)}]}
+        return {"stages": {"training": one, "decoding": one}}
+
+    assert promise(stages("one"), stages("one")).endswith("that was the case here.")
+    assert promise(stages("one"), stages()).endswith("Here not: convolutions one → none.")
+
+
+def test_who_only_loads_checkpoints_is_spared_fairseq() -> None:
+    script = "import sys, bleuprint.fairseq_plugin; sys.exit('fairseq' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
