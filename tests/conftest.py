@@ -25,6 +25,7 @@ def data() -> Path:
     return folder
 
 
+CPU = {"CUDA_VISIBLE_DEVICES": ""}
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
 
 
@@ -51,6 +52,17 @@ def sample_text(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     result = run_snakemake(folder, "text", "--config", sample_overrides(data))
     assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Working directory of `make demo` and of its LightConv sister, in one sweep."""
+    folder = tmp_path_factory.mktemp("demo")
+    result = run_snakemake(folder, "--config", "recipe=demo", "model=transformer_tiny,lightconv_tiny", env=CPU)
+    assert result.returncode == 0, result.stderr
+    assert "results/report/index.html" in result.stdout and "bleu_tok_lc" in result.stdout
+    assert "left" in result.stderr and "epoch 8.0/8" in result.stderr  # progress on the terminal
     return folder
 
 

@@ -12,12 +12,10 @@ import pytest
 import sacrebleu
 import torch
 import yaml
-from conftest import run_snakemake, sample_overrides
+from conftest import CPU, run_snakemake, sample_overrides
 from tensorboardX.proto.event_pb2 import Event
 
 import bleuprint.fairseq_plugin  # noqa: F401  (allow-lists what fairseq's checkpoints need)
-
-CPU = {"CUDA_VISIBLE_DEVICES": ""}
 
 
 def report(folder: Path) -> list[dict[str, Any]]:
@@ -32,17 +30,6 @@ def lines(path: Path) -> list[str]:
 def only(folder: Path, pattern: str) -> Path:
     (path,) = folder.glob(pattern)
     return path
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Working directory of `make demo` and of its LightConv sister, in one sweep."""
-    folder = tmp_path_factory.mktemp("demo")
-    result = run_snakemake(folder, "--config", "recipe=demo", "model=transformer_tiny,lightconv_tiny", env=CPU)
-    assert result.returncode == 0, result.stderr
-    assert "results/report/index.html" in result.stdout and "bleu_tok_lc" in result.stdout
-    assert "left" in result.stderr and "epoch 8.0/8" in result.stderr  # progress on the terminal
-    return folder
 
 
 def test_the_demo_is_learnt_by_both_architectures(demo: Path) -> None:

@@ -1,6 +1,7 @@
 """bleuprint translate: a run's model on text of your own, line by line from a file, a pipe or a prompt."""
 
 import contextlib
+import io
 import math
 import os
 import subprocess
@@ -28,10 +29,11 @@ Engine = Callable[[list[list[str]]], Iterator[str]]  # sentences of subwords →
 
 @dataclass(frozen=True)
 class Trained:
-    """A run's config and the folders of its stages."""
+    """A run's config, the folders of its stages, and the checkpoints of its model or, in an ensemble, models."""
 
     config: dict[str, Any]
     folders: dict[str, Path]
+    checkpoints: list[Path]
 
     @property
     def languages(self) -> tuple[str, str]:
@@ -47,8 +49,10 @@ def trained(word: str) -> Trained:
     """
     folder = find(word)
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    stages = read(folder)["stages"]
-    return Trained(config, {stage: base(folder) / known["folder"] for stage, known in stages.items()})
+    known = read(folder)
+    stages = {stage: base(folder) / one["folder"] for stage, one in known["stages"].items()}
+    trainings = [stages["training"], *(base(folder) / one["folder"] for one in known.get("ensemble", []))]
+    return Trained(config, stages, [training / "checkpoint.pt" for training in trainings])
 
 
 class Text:
@@ -131,7 +135,7 @@ def fairseq_engine(run: Trained, beam: int | None) -> Engine:
     source, target = run.languages
     options |= {"source_lang": source, "target_lang": target, "buffer_size": 1, "cpu": True, "user_dir": PLUGIN}
     command = [sys.executable, "-m", "fairseq_cli.interactive", str(run.folders["text"] / "bin")]
-    command += ["--path", str(run.folders["training"] / "checkpoint.pt"), *argv(options)]
+    command += ["--path", ":".join(map(str, run.checkpoints)), *argv(options)]
     env = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, encoding="utf-8", env=env)
@@ -171,31 +175,39 @@ def translate(word: str, file: Path | None, compute_type: str | None, beam: int 
     """
     run = trained(word)
     prompt = file is None and sys.stdin.isatty() and sys.stdout.isatty()
-    lines = prompted(f"{run.languages[0]}> ") if prompt else waiting(file)
-    text = Text(run)
-    if reason := obstacle(run.config):
-        if compute_type == "int8":
-            raise DataError(f"{reason}; without --compute-type int8 fairseq itself translates, in float32.")
-        print(f"bleuprint: {reason}; fairseq itself translates, which is slower …", file=sys.stderr, flush=True)
-        engine = fairseq_engine(run, beam)
-    else:
-        engine = ctranslate2_engine(run, compute_type or own_type(run.config), beam, one_by_one=prompt)
-    failed = False
-    number = 0
-    for some in lines:
+    if not prompt and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    text, engine = Text(run), chosen(run, compute_type, beam, prompt)
+    number = failed = 0
+    for lines in prompted(f"{run.languages[0]}> ") if prompt else waiting(file):
         sentences = []
-        for line in some:
+        for line in lines:
             number += 1
             try:
                 sentences.append(text.subwords(line))
             except DataError as error:
                 print(f"bleuprint: line {number} {error}; its translation stays empty.", file=sys.stderr, flush=True)
                 sentences.append([])
-                failed = True
+                failed = 1
         translations = engine([sentence for sentence in sentences if sentence])
         for sentence in sentences:
             print(text.running(next(translations)) if sentence else "", flush=True)
-    return int(failed)
+    return failed
+
+
+def chosen(run: Trained, compute_type: str | None, beam: int | None, prompt: bool) -> Engine:
+    """ctranslate2 where it can run the model as the run's decoding does, else fairseq.
+
+    Raises:
+        DataError: only ctranslate2 could do what is asked.
+    """
+    reason = obstacle(run.config)
+    if reason is None:
+        return ctranslate2_engine(run, compute_type or own_type(run.config), beam, one_by_one=prompt)
+    if compute_type == "int8":
+        raise DataError(f"{reason}; without --compute-type int8 fairseq itself translates, in float32.")
+    print(f"bleuprint: {reason}; fairseq itself translates, which is slower …", file=sys.stderr, flush=True)
+    return fairseq_engine(run, beam)
 
 
 def waiting(file: Path | None) -> Iterator[list[bytes]]:
@@ -227,6 +239,6 @@ def prompted(prompt: str) -> Iterator[list[bytes]]:
     while True:
         try:
             yield [input(prompt).encode("utf-8", "surrogateescape")]
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
             print()
             return

@@ -10,10 +10,70 @@ from typing import Any
 from bleuprint.files import DataError
 
 PLUGIN = Path(__file__).parents[1] / "fairseq_plugin"
-# fairseq-generate's flags that ctranslate2 obeys in the same sense, and such as change no translation of one sentence
-CARRIED = {"beam", "lenpen", "max_len_a", "max_len_b", "min_len"}
-NEEDLESS = {"remove_bpe", "max_tokens", "required_batch_size_multiple"}
-POSITIONS = 1024  # fairseq's default of --max-source-positions and --max-target-positions, the sentence's end included
+# fairseq's named architectures of its Transformer, the only one of its models here that ctranslate2 knows
+TRANSFORMERS = {
+    "transformer",
+    "transformer_tiny",
+    "transformer_iwslt_de_en",
+    "transformer_wmt_en_de",
+    "transformer_wmt_en_de_big",
+    "transformer_wmt_en_de_big_t2t",
+    "transformer_vaswani_wmt_en_de_big",
+    "transformer_vaswani_wmt_en_fr_big",
+}
+ACTIVATIONS = {"relu", "gelu", "gelu_accurate", "gelu_fast", "swish"}
+# What makes another model of a fairseq Transformer than ctranslate2 has: of all its flags those that its converter
+# refuses, passes over, or stumbles at; and other lengths than POSITIONS
+NOT_CONVERTED = {
+    "adaptive_softmax_cutoff",
+    "base_layers",
+    "char_inputs",
+    "cross_self_attention",
+    "decoder_input_dim",
+    "decoder_output_dim",
+    "decoder_xformers_att_config",
+    "encoder_xformers_att_config",
+    "max_source_positions",
+    "max_target_positions",
+    "merge_src_tgt_embed",
+    "no_cross_attention",
+    "no_token_positional_embeddings",
+    "quant_noise_pq",
+    "quant_noise_scalar",
+    "task",
+}
+TWINS = ("attention_heads", "normalize_before")  # ctranslate2 has one value of these for encoder and decoder
+POSITIONS = 1024  # tokens of the longest sentence, fairseq's default
+# The flags of fairseq-generate that ctranslate2 obeys in the same sense
+CARRIED = {"beam", "lenpen", "max_tokens", "max_len_a", "max_len_b", "min_len"}
+NEEDLESS = {"remove_bpe", "required_batch_size_multiple"}  # it knows nothing of BPE, and drops no sentence
+
+
+def cannot(model: dict[str, Any], decoding: dict[str, Any]) -> str | None:
+    """What ctranslate2 cannot do as fairseq would, words to follow its name; None if it can.
+
+    Args:
+        model: fairseq-train's flags.
+        decoding: fairseq-generate's.
+    """
+    model, decoding = _set(model), _set(decoding)
+    if model["arch"] not in TRANSFORMERS:
+        return f"cannot translate with model.arch={model['arch']}, only with fairseq's Transformer"
+    if wrong := sorted(NOT_CONVERTED & model.keys()):
+        return f"has no {wrong[0]} as fairseq's Transformer has"
+    if (activation := model.get("activation_fn", "relu")) not in ACTIVATIONS:
+        return f"has no activation_fn={activation}"
+    for twin in TWINS:
+        if model.get(f"encoder_{twin}") != model.get(f"decoder_{twin}"):
+            return f"takes the same encoder_{twin} and decoder_{twin} only"
+    if unknown := sorted(decoding.keys() - CARRIED - NEEDLESS):
+        return f"has nothing like decoding.{unknown[0]}"
+    return None
+
+
+def _set(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags that a command line gets: false is as if it were not there."""
+    return {key: value for key, value in flags.items() if value is not None and value is not False}
 
 
 def obstacle(config: dict[str, Any]) -> str | None:
@@ -22,19 +82,17 @@ def obstacle(config: dict[str, Any]) -> str | None:
     Args:
         config: the run's resolved config.
     """
-    arch = config["model"]["arch"]
-    if not arch.startswith("transformer"):
-        return f"ctranslate2 cannot run {arch}, only transformers"
-    foreign = sorted(flags(config).keys() - CARRIED - NEEDLESS)
-    return f"ctranslate2 has nothing like decoding.{foreign[0]}" if foreign else None
+    if config["decoding"].get("ensemble"):
+        return "ctranslate2 decodes no ensemble"
+    reason = cannot(config["model"] | config["training"], flags(config))
+    return reason and f"ctranslate2 {reason}"
 
 
 def flags(config: dict[str, Any]) -> dict[str, Any]:
     """fairseq-generate's flags in a run's config."""
     from bleuprint.schema import Decoding  # slow to load
 
-    given = {key: value for key, value in config["decoding"].items() if key not in Decoding.own}
-    return {key: value for key, value in given.items() if value is not None and value is not False}
+    return _set({key: value for key, value in config["decoding"].items() if key not in Decoding.own})
 
 
 def search(options: dict[str, Any], longest: int) -> dict[str, Any]:

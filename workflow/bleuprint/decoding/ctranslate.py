@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bleuprint.decoding.engine import POSITIONS
+from bleuprint.decoding.convert import POSITIONS
 from bleuprint.decoding.hypotheses import write
 from bleuprint.files import DataError, read_lines
 
