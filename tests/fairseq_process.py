@@ -43,10 +43,11 @@ def trained(folder: Path, sessions: list[tuple[str, int]]) -> dict[str, list[str
         sessions: save-dir and number of updates after which it ends; a second one in a save-dir goes on from the first.
 
     Returns:
-        What the modules of type Linear gave: `training` and `validation` → the types.
+        What the modules of type Linear gave: `training` and `validation` → the types; and `dropout` → where it is from.
     """
     import torch
     from fairseq import options
+    from fairseq.modules import fairseq_dropout
     from fairseq_cli import preprocess, train
 
     logging.disable()
@@ -70,4 +71,5 @@ def trained(folder: Path, sessions: list[tuple[str, int]]) -> dict[str, list[str
         words = argv(flags | {"max_update": updates, "save_dir": folder / name, "num_workers": 0})
         sys.argv = ["fairseq-train", str(folder / "bin"), *words]
         train.cli_main()
+    found["dropout"] = {fairseq_dropout.F.dropout.__module__}
     return {when: sorted(types) for when, types in found.items()}

@@ -58,6 +58,7 @@ def test_products_are_in_bf16_and_the_same_seed_gives_the_same_bits_resumed_too(
     assert train(tmp_path, *sessions, env={"BLEUPRINT_BF16": "1"}) == {
         "training": ["torch.bfloat16"],
         "validation": ["torch.float32"],
+        "dropout": ["fairseq_plugin.dropout"],
     }
     once, again, resumed = (model(tmp_path / name) for name in ("once", "again", "resumed"))
     assert same(once, again) and same(once, resumed)

@@ -39,8 +39,9 @@ if "fairseq" in sys.modules:  # not where only checkpoints are read
     rdrop.install()
 
 if "fairseq_cli.train" in sys.modules:
-    from . import bf16, resumable
+    from . import bf16, dropout, resumable
 
     resumable.install()
+    dropout.install()
     if "BLEUPRINT_BF16" in os.environ:  # training.bf16
         bf16.install()
