@@ -5,8 +5,9 @@ every hypothesis of every engine is then cut off at the test set's mean length, 
 decoder steps. What the weights are changes no product's time. A trained model ends its sentences at different steps,
 for both engines alike, so that its seconds are others, but hardly the ratio.
 
-Every tenth sentence of the test set is decoded, by all engines the same. Starting and loading, as long for a tenth as
-for the whole, is measured by decoding one sentence, and the whole set's time is start + (tenth - start) * 10.
+`decode` decodes every tenth sentence of the test set. Starting and loading, as long for a tenth as for the whole, is
+measured by decoding one sentence, and the whole set's time is start + (tenth - start) * 10. `decode_all` decodes the
+whole set, a quarter of an hour.
 """
 
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measure import CORES, prepared
 
 import bleuprint.fairseq_plugin  # noqa: F401  (allow-lists what fairseq's checkpoints need)
 from bleuprint.config import experiments
@@ -26,45 +28,52 @@ from bleuprint.fairseq_flags import PLUGIN, generate
 from bleuprint.flags import shell
 from bleuprint.schema import Experiment
 
-CORES = "2"
 SHARE = 10
 END = 2  # </s>, in fairseq's dictionaries
 
 
-def bench_decode(folder: Path, text: Path) -> dict[str, float]:
+def bench_decode(folder: Path, archive: Path, share: int = SHARE) -> dict[str, float]:
     """Sentences/s of each engine on two cores, starting and loading included.
 
     Args:
-        folder: an empty one, to work in.
-        text: the text stage's folder of a test set, with `bpe` and `bin`.
+        folder: where the parts on `archive` work.
+        archive: whose test set is decoded.
+        share: every so many'th sentence of it is.
 
     Returns:
         Of each engine the seconds to start, and sentences/s of the whole test set; of ctranslate2's also the ratio to
         fairseq's, and the seconds of the conversion, which come once for a model and are not in the others.
     """
+    text, folder = prepared(folder, archive), folder / f"decode{share}"
+    folder.mkdir()
     lines = {language: (text / f"bpe/test.{language}").read_text("utf-8").splitlines() for language in ("de", "en")}
     steps = round(sum(len(line.split()) for line in lines["en"]) / len(lines["en"]))
     endless_model(folder, text / "bin")
-    for name, step in (("one", len(lines["de"])), ("tenth", SHARE)):
+    for name, step in (("one", len(lines["de"])), ("part", share)):
         for language in lines:
             (folder / f"{name}.{language}").write_text("\n".join(lines[language][::step]) + "\n", "utf-8")
         dictionaries = f"--srcdict {text}/bin/dict.de.txt --tgtdict {text}/bin/dict.en.txt"
         binarise = f"fairseq-preprocess --source-lang de --target-lang en {dictionaries} --destdir {name}"
         seconds(f"{binarise} --testpref {name}", folder)
-    times = {"fairseq": [seconds(fairseq(name, steps), folder) for name in ("one", "tenth")]}
+    times = {"fairseq": [seconds(fairseq(name, steps), folder) for name in ("one", "part")]}
     found = {}
     for kind in ("float32", "int8"):
         made = f"ctranslate2 {kind}"
         found[f"decoding, {made}: conversion, s"] = seconds(conversion(kind, text / "bin"), folder)
-        times[made] = [seconds(ctranslate2(kind, name, steps), folder) for name in ("one", "tenth")]
+        times[made] = [seconds(ctranslate2(kind, name, steps), folder) for name in ("one", "part")]
     sentences = len(lines["de"])
-    for name, (start, tenth) in times.items():
-        rate = sentences / (start + (tenth - start) * sentences / len(lines["de"][::SHARE]))
+    for name, (start, part) in times.items():
+        rate = sentences / (start + (part - start) * sentences / len(lines["de"][::share]))
         found |= {f"decoding, {name}: start, s": start, f"decoding, {name}: sentences/s": rate}
     rate = found["decoding, fairseq: sentences/s"]
     for made in times.keys() - {"fairseq"}:
         found[f"decoding, {made} / fairseq"] = found[f"decoding, {made}: sentences/s"] / rate
     return dict(sorted(found.items()))
+
+
+def bench_decode_all(folder: Path, archive: Path) -> dict[str, float]:
+    """The same of all sentences."""
+    return bench_decode(folder, archive, share=1)
 
 
 def endless_model(folder: Path, data: Path) -> None:

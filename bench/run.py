@@ -1,12 +1,13 @@
 """make bench: how fast the pipeline is and what memory it takes, on two cores; a Markdown table, results.json.
 
-    python bench/run.py                 what `make bench` measures, a quarter of an hour: text, report, train, frame
+    python bench/run.py                 what `make bench` measures, some twenty minutes
     python bench/run.py train frame     these parts only; the others' figures stay as they were, with their dates
-    python bench/run.py --all           also the sweep of 500 runs
+    python bench/run.py --all           also the whole test set decoded, and the sweep of 500 runs
     python bench/run.py --scale DE EN   also the corpus and text stages on 20 times these two gzip'd files
 
-A part NAME is `bench_NAME` of bench/NAME.py. Text and trainings are of one archive in the layout of IWSLT14's. What
-is compared is measured within the same minutes; figures of different parts or days do not compare so well.
+A part NAME is `bench_NAME` of bench/NAME.py, up to an underscore. Text, trainings and decoding are of one archive in
+the layout of IWSLT14's. What is compared is measured within the same minutes; figures of different parts or days do
+not compare so well.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import datetime
 import importlib
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -26,9 +28,9 @@ from tabulate import tabulate
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "workflow")]
 ARCHIVE = ROOT.parent / "shared" / "data" / "iwslt14_sample" / "de-en.tgz"
 RESULTS = ROOT / "bench" / "results.json"
-DEFAULT = ["text", "report", "train", "frame"]
-ALL = [*DEFAULT, "sweep"]
-ON_ARCHIVE = {"text", "report", "train"}
+DEFAULT = ["text", "report", "train", "decode", "frame"]
+ALL = [*DEFAULT, "decode_all", "sweep"]
+ON_ARCHIVE = {"text", "report", "train", "decode", "decode_all"}
 
 Results = dict[str, dict[str, Any]]
 
@@ -64,15 +66,16 @@ def main() -> None:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
     from bleuprint.files import read_json, write_json  # bleuprint is found only now
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that each part ends what it has started
     os.environ |= {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT / "workflow")}
     results: Results = read_json(RESULTS) if RESULTS.exists() else {}
     machine = f"{platform.machine()}, {CORES} cores, Python {platform.python_version()}"
     jobs = [(part, [arguments.archive.resolve()]) for part in chosen(arguments)]
-    jobs += [("scale", arguments.scale)] if arguments.scale else []
+    jobs += [("text_scale", arguments.scale)] if arguments.scale else []
     with tempfile.TemporaryDirectory() as folder:
         for part, inputs in jobs:
             print(f"{part} ...", flush=True)
-            measure = getattr(importlib.import_module("text" if part == "scale" else part), f"bench_{part}")
+            measure = getattr(importlib.import_module(part.partition("_")[0]), f"bench_{part}")
             began = time.monotonic()
             figures = measure(Path(folder), *inputs)
             found = {"date": datetime.date.today().isoformat(), "machine": machine}

@@ -46,7 +46,7 @@ def text_turn(folder: Path, archive: Path) -> tuple[float, float, float]:
     return seconds, peak, sum(measure(command.split(), folder)[0] for command in (learn, binarise))
 
 
-def bench_scale(folder: Path, *parallel: Path) -> dict[str, float]:
+def bench_text_scale(folder: Path, *parallel: Path) -> dict[str, float]:
     """The corpus and text stages on 340,000 pairs and on ten times as many, by repeating a smaller corpus."""
     figures: dict[str, float] = {}
     for name, times in (("340,000", 2), ("3,400,000", 20)):

@@ -90,6 +90,7 @@ def test_parts_are_chosen_and_the_others_figures_stay(
     monkeypatch.setattr(sys, "argv", ["run.py", "frame", "text", "--archive", str(tmp_path / "none.tgz")])
     monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(run.signal, "signal", lambda *_: None)
     run.main()
     found = json.loads(results.read_text())
     assert found["train"] == old["train"]
@@ -102,6 +103,20 @@ def test_parts_are_chosen_and_the_others_figures_stay(
     assert "| plan, s" in (tmp_path / "results.md").read_text()
 
 
+def test_a_part_that_is_terminated_ends_what_it_has_started(tmp_path: Path) -> None:
+    part = "def bench_frame(*_):\n    try:\n        print('begun', flush=True)\n        time.sleep(60)\n    finally:\n"
+    code = f"import sys, time, types\n{part}        print('ended')\nsys.path.append('bench')\n"
+    code += "sys.modules['frame'] = types.SimpleNamespace(bench_frame=bench_frame)\nsys.argv[1:] = ['frame']\n"
+    code += "import run\nrun.main()"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "begun\n":
+            assert process.poll() is None
+        process.terminate()
+        assert process.stdout.read() == "ended\n"
+    assert process.returncode == 143
+
+
 def test_an_unknown_part_is_named_with_those_there_are() -> None:
     result = call("bench/run.py", "trian")
     assert result.returncode == 2
@@ -110,7 +125,7 @@ def test_an_unknown_part_is_named_with_those_there_are() -> None:
 
 def test_the_committed_figures_are_of_known_parts_and_dated() -> None:
     for part, found in json.loads((ROOT / "bench" / "results.json").read_text()).items():
-        assert part in (*run.ALL, "scale")
+        assert part in (*run.ALL, "text_scale")
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", found["date"])
         assert all(isinstance(figure, float) for figure in found["figures"].values())
 
