@@ -134,10 +134,10 @@ class Plan:
         stage = self.stage("decoding", key)
         return [f"results/training/{training}/checkpoint.pt" for training in (stage.parent, *stage.ensemble)]
 
-    def tuned(self, key: str, file: str) -> list[str]:
-        """The path of `file` of the tuning in the folder `key`; empty where nothing is tuned."""
+    def tuned(self, key: str, *files: str) -> list[str]:
+        """The paths of `files` of the tuning in the folder `key`; empty where nothing is tuned."""
         tunes = self.stage("decoding", key).experiment.decoding.tune is not None
-        return [f"results/decoding/{key}/{file}"] if tunes else []
+        return [f"results/decoding/{key}/{file}" for file in files] if tunes else []
 
     def run(self, name: str) -> Run:
         """The run of that name.

@@ -60,7 +60,7 @@ rule translate:
         data=lambda w: PLAN.upstream("decoding", w.decoding, "text", "bin"),
         references=lambda w: PLAN.upstream("decoding", w.decoding, "text", "tokenized"),
         checkpoints=lambda w: PLAN.checkpoints(w.decoding),
-        tuned=lambda w: PLAN.tuned(w.decoding, "tuned.flags"),
+        tuned=lambda w: PLAN.tuned(w.decoding, "tuned.json", "tuned.flags"),
     output:
         generated="results/decoding/{decoding}/generate-test.txt",
         tokens="results/decoding/{decoding}/hypotheses.tok",

@@ -16,6 +16,7 @@ rule gather_run:
             PLAN.run(w.run).file("training", "checkpoint.pt"),
             PLAN.run(w.run).file("training", "metrics.jsonl"),
             *[f"results/training/{key}/checkpoint.pt" for key in PLAN.run(w.run).ensemble],
+            *PLAN.tuned(PLAN.run(w.run).keys["decoding"], "tuned.json"),
             PLAN.run(w.run).file("decoding", "hypotheses.txt"),
             PLAN.run(w.run).file("scoring", "scores.json"),
         ],
