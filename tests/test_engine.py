@@ -9,7 +9,8 @@ import pytest
 from conftest import Snakemake, jobs
 
 from bleuprint.config import ConfigError, experiments
-from bleuprint.decoding.ctranslate import batches, translate, without_bpe
+from bleuprint.decoding.ctranslate import batches, translate
+from bleuprint.decoding.hypotheses import without_bpe
 from bleuprint.decoding.engine import engine
 from bleuprint.files import DataError
 from bleuprint.plan import plan

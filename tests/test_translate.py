@@ -70,6 +70,8 @@ STRANGE = [
     (b"\xff\xfe", "", "is not UTF-8 (byte 0xff)"),
     (b"b " * LIMIT, " ".join("b" * LIMIT), None),
     (b"b " * (LIMIT + 1), "", "has more than the 1,023 subwords that the model can read"),
+    (b"bc " * (LIMIT // 2), " ".join(["bc"] * (LIMIT // 2)), None),  # two subwords each
+    (b"bc " * (LIMIT // 2 + 1), "", "has more than the 1,023 subwords that the model can read"),
     (b"q" * LONGEST, "", "has more than the 1,023 subwords that the model can read"),
     (b"q " * LONGEST, "", "is longer than 100,000 bytes"),
 ]

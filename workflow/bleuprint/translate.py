@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from bleuprint.decoding.convert import PLUGIN, POSITIONS, converted, flags, obstacle, own_type, search
+from bleuprint.decoding.hypotheses import without_bpe
 from bleuprint.files import DataError
 from bleuprint.flags import argv
 from bleuprint.provenance import base, find, read
@@ -124,7 +125,7 @@ def ctranslate2_engine(run: Trained, compute_type: str, beam: int | None, one_by
             sentences, max_batch_size=BATCH_TOKENS, batch_type="tokens", asynchronous=True, **how
         )
         for result in results:
-            yield (" ".join(result.result().hypotheses[0]) + " ").replace("@@ ", "").rstrip()
+            yield without_bpe(result.result().hypotheses[0])
 
     return engine
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bleuprint.decoding.convert import POSITIONS
-from bleuprint.decoding.hypotheses import write
+from bleuprint.decoding.hypotheses import without_bpe, write
 from bleuprint.files import DataError, read_lines
 
 # On a CPU larger batches are slower: their states no longer fit its caches, and workers wait for the last one
@@ -67,11 +67,6 @@ def translate(translator: Any, sentences: list[list[str]], flags: argparse.Names
         )
         found |= dict(zip(batch, results, strict=True))
     return [without_bpe(found[number].result().hypotheses[0]) for number in range(len(sentences))]
-
-
-def without_bpe(tokens: list[str]) -> str:
-    """The tokens as a line, BPE undone; as fairseq's `post_process` does."""
-    return (" ".join(tokens) + " ").replace("@@ ", "").rstrip()
 
 
 def main() -> None:

@@ -1,10 +1,9 @@
-"""fairseq-generate's output → hypotheses in the order of what was translated."""
+"""What the engines put out → hypotheses without BPE, in the order of what was translated."""
 
 import re
 from pathlib import Path
 
 from bleuprint.files import DataError, write_lines
-from bleuprint.text.moses import detokenize
 
 HYPOTHESIS = re.compile(r"H-(\d+)\t[^\t]*\t(.*)")
 
@@ -36,6 +35,11 @@ def hypotheses(generated: list[str], sentences: int) -> list[str]:
     return ordered
 
 
+def without_bpe(tokens: list[str]) -> str:
+    """The tokens as a line, BPE undone; as fairseq's `post_process` does."""
+    return (" ".join(tokens) + " ").replace("@@ ", "").rstrip()
+
+
 def write(hypotheses: list[str], language: str, tokenizer: str, tokens: Path, text: Path) -> None:
     """Write the hypotheses as tokens and as running text.
 
@@ -46,6 +50,8 @@ def write(hypotheses: list[str], language: str, tokenizer: str, tokens: Path, te
         tokens: output.
         text: output, detokenised; last, so that it stands for both.
     """
+    from bleuprint.text.moses import detokenize  # slow to load
+
     write_lines(tokens, hypotheses)
     write_lines(text, (detokenize(line, language) for line in hypotheses) if tokenizer == "moses" else hypotheses)
     print(f"{len(hypotheses):,} hypotheses")
