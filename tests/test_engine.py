@@ -10,8 +10,8 @@ from conftest import Snakemake, jobs
 
 from bleuprint.config import ConfigError, experiments
 from bleuprint.decoding.ctranslate import batches, translate
-from bleuprint.decoding.hypotheses import without_bpe
 from bleuprint.decoding.engine import engine
+from bleuprint.decoding.hypotheses import without_bpe
 from bleuprint.files import DataError
 from bleuprint.plan import plan
 from bleuprint.provenance import logs
