@@ -47,7 +47,7 @@ browser:
 	|| { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1 \
 	|| echo 'The report is not tested in a browser: there is no chromium with chromedriver, and apt-get could not install them.'
 
-# Two cores, a quarter of an hour; its parts and options: python bench/run.py --help
+# Two cores, some twenty minutes; its parts and options: python bench/run.py --help
 bench: env
 	python bench/run.py
 
