@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -268,6 +269,10 @@ def test_beam_and_length_penalty_are_tuned_on_the_validation_set_alone(
     assert jobs(snakemake("-n", *tuned)) == {}
     beam = demo(overrides="decoding.tune={beam:[2,3],lenpen:[0.5,1.0]} decoding.beam=7")
     assert not jobs(snakemake("-n", *beam)).keys() & {"tune", "translate"}  # it is not used
+    shutil.rmtree(run)
+    shutil.rmtree(tmp_path / "results/report")
+    (folder / "tuned.json").unlink()  # the record, made anew, would not tell of the tuning
+    assert jobs(snakemake("-n", *tuned)).get("tune") == 1
 
 
 def test_a_point_that_was_tried_is_not_tried_again(
