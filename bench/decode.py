@@ -1,19 +1,21 @@
-"""How fast each engine decodes: fairseq-generate as the pipeline calls it, ctranslate2 in float32 and in int8.
+"""How fast each engine decodes: fairseq-generate as its README and as the pipeline call it, ctranslate2 in both types.
 
 The model has the size of IWSLT14's (512/1024, 6+6 layers) and random weights, made such that it never ends a sentence:
-every hypothesis of every engine is then cut off at the test set's mean length, and all do exactly the same number of
-decoder steps. What the weights are changes no product's time. A trained model ends its sentences at different steps,
-for both engines alike, so that its seconds are others, but hardly the ratio.
+every hypothesis of every engine is then cut off when it is as long as its source, and all do the same number of decoder
+steps, about as many as with a trained model. What the weights are changes no product's time.
 
-`decode` decodes every tenth sentence of the test set. Starting and loading, as long for a tenth as for the whole, is
-measured by decoding one sentence, and the whole set's time is start + (tenth - start) * 10. `decode_all` decodes the
-whole set, a quarter of an hour.
+`decode` decodes the sentences of every tenth length that the test set has, so that batches are filled as by the whole
+set. Starting and loading, as long for a part as for the whole, is measured by decoding one sentence; the whole set's
+time is start + (part - start) * tokens of the whole / tokens of the part. `decode_all` decodes the whole set, which
+takes twenty minutes even without the call of fairseq's README.
 """
 
 import os
 import subprocess
 import sys
 import time
+from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,15 @@ from measure import CORES, prepared
 
 import bleuprint.fairseq_plugin  # noqa: F401  (allow-lists what fairseq's checkpoints need)
 from bleuprint.config import experiments
-from bleuprint.decoding.engine import quantisation
+from bleuprint.decoding.engine import quantisation, translate_how
 from bleuprint.decoding.engine import translate as ctranslate2_flags
-from bleuprint.fairseq_flags import PLUGIN, generate
+from bleuprint.fairseq_flags import PLUGIN, generate, generate_how
+from bleuprint.files import write_lines
 from bleuprint.flags import shell
 from bleuprint.schema import Experiment
 
 SHARE = 10
+KINDS = ("float32", "int8")
 END = 2  # </s>, in fairseq's dictionaries
 
 
@@ -38,37 +42,35 @@ def bench_decode(folder: Path, archive: Path, share: int = SHARE) -> dict[str, f
     Args:
         folder: where the parts on `archive` work.
         archive: whose test set is decoded.
-        share: every so many'th sentence of it is.
+        share: every so many'th length of its sentences is.
 
     Returns:
-        Of each engine the seconds to start, and sentences/s of the whole test set; of ctranslate2's also the ratio to
-        fairseq's, and the seconds of the conversion, which come once for a model and are not in the others.
+        Of each the seconds to start, and sentences/s of the whole test set; of ctranslate2 the seconds of the
+        conversion, which come once for a model and are not in the others; and how many times as fast each is.
     """
     text, folder = prepared(folder, archive), folder / f"decode{share}"
     folder.mkdir()
     lines = {language: (text / f"bpe/test.{language}").read_text("utf-8").splitlines() for language in ("de", "en")}
-    steps = round(sum(len(line.split()) for line in lines["en"]) / len(lines["en"]))
+    lengths = [len(line.split()) + 1 for line in lines["de"]]  # each with its end
+    part = [number for number, length in enumerate(lengths) if length % share == share // 2]
+    weight = sum(lengths) / sum(lengths[number] for number in part)
     endless_model(folder, text / "bin")
-    for name, step in (("one", len(lines["de"])), ("part", share)):
+    for name, numbers in (("one", [0]), ("part", part)):
         for language in lines:
-            (folder / f"{name}.{language}").write_text("\n".join(lines[language][::step]) + "\n", "utf-8")
+            write_lines(folder / f"{name}.{language}", [lines[language][number] for number in numbers])
         dictionaries = f"--srcdict {text}/bin/dict.de.txt --tgtdict {text}/bin/dict.en.txt"
         binarise = f"fairseq-preprocess --source-lang de --target-lang en {dictionaries} --destdir {name}"
         seconds(f"{binarise} --testpref {name}", folder)
-    times = {"fairseq": [seconds(fairseq(name, steps), folder) for name in ("one", "part")]}
-    found = {}
-    for kind in ("float32", "int8"):
-        made = f"ctranslate2 {kind}"
-        found[f"decoding, {made}: conversion, s"] = seconds(conversion(kind, text / "bin"), folder)
-        times[made] = [seconds(ctranslate2(kind, name, steps), folder) for name in ("one", "part")]
-    sentences = len(lines["de"])
-    for name, (start, part) in times.items():
-        rate = sentences / (start + (part - start) * sentences / len(lines["de"][::share]))
-        found |= {f"decoding, {name}: start, s": start, f"decoding, {name}: sentences/s": rate}
-    rate = found["decoding, fairseq: sentences/s"]
-    for made in times.keys() - {"fairseq"}:
-        found[f"decoding, {made} / fairseq"] = found[f"decoding, {made}: sentences/s"] / rate
-    return dict(sorted(found.items()))
+    found = {f"decoding, ctranslate2 {kind}: conversion, s": seconds(conversion(kind, text), folder) for kind in KINDS}
+    calls = {"fairseq's README": readme} if share > 1 else {}
+    calls |= {"fairseq": fairseq} | {f"ctranslate2 {kind}": partial(ctranslate2, kind) for kind in KINDS}
+    times = {}
+    for who, call in calls.items():
+        start, took = (seconds(call(name), folder) for name in ("one", "part"))
+        times[who] = start + (took - start) * weight
+        found |= {f"decoding, {who}: start, s": start, f"decoding, {who}: sentences/s": len(lengths) / times[who]}
+    ratios = {f"decoding, {who} / {other}": times[other] / times[who] for other, who in combinations(times, 2)}
+    return dict(sorted(found.items())) | ratios
 
 
 def bench_decode_all(folder: Path, archive: Path) -> dict[str, float]:
@@ -94,29 +96,37 @@ def endless_model(folder: Path, data: Path) -> None:
 
 def experiment(*overrides: str) -> Experiment:
     """The default recipe."""
-    return experiments({"overrides": list(overrides)})[0].experiment
+    return experiments({"overrides": [*overrides, "runtime.device=cpu"]})[0].experiment
 
 
-def fairseq(name: str, steps: int) -> str:
-    """The pipeline's command for fairseq, with the hypotheses' length."""
-    flags = generate(experiment(f"+decoding.max_len_b={steps}"))
-    return f"fairseq-generate {name} --path model.pt {flags} --results-path . --cpu --user-dir {PLUGIN.absolute()}"
+def readme(name: str) -> str:
+    """fairseq's README's command, but for the hypotheses' limit, and without losing the last sentences."""
+    flags = "--batch-size 128 --beam 5 --remove-bpe --required-batch-size-multiple 1 --max-len-a 1 --max-len-b 0 --cpu"
+    return f"fairseq-generate {name} --path model.pt {flags} --results-path . --user-dir {PLUGIN.absolute()}"
 
 
-def conversion(kind: str, data: Path) -> str:
+def fairseq(name: str) -> str:
+    """The pipeline's command for fairseq, hypotheses as long as the longest source of their batch."""
+    limited = experiment("+decoding.max_len_a=1", "+decoding.max_len_b=0")
+    flags = f"{generate(limited)} --results-path . {generate_how(limited, limited.runtime)}"
+    return f"fairseq-generate {name} --path model.pt {flags} --user-dir {PLUGIN.absolute()}"
+
+
+def conversion(kind: str, text: Path) -> str:
     """The pipeline's command for the conversion."""
     flags = quantisation(experiment("decoding.engine=ctranslate2", f"decoding.compute_type={kind}"))
     languages = f"--source_lang de --target_lang en --user_dir {PLUGIN.absolute()}"
-    return f"ct2-fairseq-converter --model_path model.pt --data_dir {data} {languages} {flags} --output_dir {kind}"
+    return f"ct2-fairseq-converter --model_path model.pt --data_dir {text}/bin {languages} {flags} --output_dir {kind}"
 
 
-def ctranslate2(kind: str, name: str, steps: int) -> str:
+def ctranslate2(kind: str, name: str) -> str:
     """The pipeline's command for ctranslate2; its limit counts the end, for which fairseq makes one more step."""
-    words = ("decoding.engine=ctranslate2", f"decoding.compute_type={kind}", f"+decoding.max_len_b={steps + 1}")
+    length = ("+decoding.max_len_a=1", "+decoding.max_len_b=1")
+    limited = experiment("decoding.engine=ctranslate2", f"decoding.compute_type={kind}", *length)
+    flags = f"{ctranslate2_flags(limited)} {translate_how(limited, limited.runtime)} --threads {CORES}"
     return (
-        f"{sys.executable} -m bleuprint.decoding.ctranslate --model {kind} --source {name}.de"
-        f" {ctranslate2_flags(experiment(*words))} --threads {CORES} --language en"
-        f" --tokens {kind}.tok --text {kind}.txt"
+        f"{sys.executable} -m bleuprint.decoding.ctranslate --model {kind} --source {name}.de {flags}"
+        f" --language en --tokens {kind}.tok --text {kind}.txt"
     )
 
 

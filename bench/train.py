@@ -31,7 +31,7 @@ JOEYNMT = {  # the model whose sizes it has, and whether its batches are made of
 }
 WARM = 2  # updates before the clock starts
 ROUNDS = 3
-SECONDS = 15.0  # of a turn, for models of IWSLT size; the tiny ones need less
+SECONDS = 10.0  # of a turn, for models of IWSLT size; the tiny ones need less
 
 
 def fairseq(model: str, data: Path) -> list[str]:

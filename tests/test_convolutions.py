@@ -63,9 +63,9 @@ def test_a_whole_model_trains_and_judges_the_same(ask: Ask, dropout: float) -> N
 def test_the_record_says_which_implementation_ran(ask: Ask, tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     write_lines(log, ["+ fairseq-train", "2026 | INFO | train_inner | {}"])
-    assert "convolutions" not in job(log)
+    assert "implementations" not in job(log)
     write_lines(log, ["+ fairseq-train", *ask("logged") * 2])
-    assert sorted(job(log)["convolutions"]) == [
+    assert sorted(job(log)["implementations"]) == [
         "DynamicConv by bleuprint's band matrices",
         "DynamicConv by fairseq's unfolded",  # in decoding
         "LightConv by fairseq's expanded",
@@ -74,12 +74,12 @@ def test_the_record_says_which_implementation_ran(ask: Ask, tmp_path: Path) -> N
 
 
 def test_no_equal_bits_are_promised_of_another_implementation() -> None:
-    def stages(*convolutions: str) -> dict[str, Any]:
-        one = {"environment": {}, "jobs": [{"commands": ["fairseq-train --cpu"], "convolutions": list(convolutions)}]}
+    def stages(*layers: str) -> dict[str, Any]:
+        one = {"environment": {}, "jobs": [{"commands": ["fairseq-train --cpu"], "implementations": list(layers)}]}
         return {"stages": {"training": one, "decoding": one}}
 
     assert promise(stages("one"), stages("one")).endswith("that was the case here.")
-    assert promise(stages("one"), stages()).endswith("Here not: convolutions one → none.")
+    assert promise(stages("one"), stages()).endswith("Here not: layers one → none.")
 
 
 def test_who_only_loads_checkpoints_is_spared_fairseq() -> None:

@@ -67,6 +67,13 @@ def test_the_lightconv_demo_trained_lightconv(demo: Path) -> None:
     assert not [name for name in state["model"] if "weight_linear" in name]
 
 
+def test_the_record_names_the_layers_that_ran(demo: Path) -> None:
+    """A training of before bleuprint's own dropout drew other bits, and only its record can tell."""
+    record = json.loads(only(demo, "results/runs/*lightconv*/provenance.json").read_text())
+    found = [job["implementations"] for job in record["stages"]["training"]["jobs"] if "implementations" in job]
+    assert found == [["dropout by bleuprint's 16 random bits an element", "LightConv by fairseq's expanded"]]
+
+
 def test_ctranslate2_translates_as_fairseq_does(demo: Path, tmp_path: Path) -> None:
     """The same model, trained once: float32 the same sentences, int8 nearly the same score."""
     demo = shutil.copytree(demo, tmp_path / "demo", symlinks=True)

@@ -88,6 +88,7 @@ def test_the_commands(snakemake: Snakemake) -> None:
     assert "ct2-fairseq-converter --model_path results/training/transformer_tiny-seed1-" in words
     assert "--source_lang de --target_lang en --user_dir " in words and "--quantization" not in words
     assert "--beam 5 --lenpen 1.0 --max-tokens 8000 --max-len-a 1.2 --compute-type float32 --device cpu" in words
+    assert "--device cpu --max-tokens 2000 --threads 1" in words
     both = snakemake(
         "-np",
         "decoding",

@@ -68,6 +68,21 @@ def test_device_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "fp16" not in fairseq_flags.train(experiment)
 
 
+def test_a_cpu_decodes_smaller_batches_that_hold_the_longest_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def how(overrides: str) -> str:
+        experiment = one(overrides=overrides)
+        return fairseq_flags.generate_how(experiment, experiment.runtime)
+
+    monkeypatch.setattr("bleuprint.device.gpus", lambda: ())
+    assert how("decoding.beam=4").endswith("--cpu --max-tokens 2000")
+    assert "--max-tokens" not in how("decoding.max_tokens=1500")
+    assert how("+model.max_source_positions=3000").endswith("--max-tokens 3000")
+    monkeypatch.setattr("bleuprint.device.gpus", lambda: ("0",))
+    assert "--max-tokens" not in how("decoding.beam=4")
+
+
 @pytest.fixture
 def nothing_known(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fairseq_flags, "KNOWN", tmp_path / "known")

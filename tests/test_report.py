@@ -40,11 +40,12 @@ def test_rows_are_flat() -> None:
 
 
 def test_the_terminal_table_names_overrides_where_they_differ() -> None:
-    run = make_run(overrides=["decoding.beam=8"])
-    other: dict[str, Any] = run | {"overrides": ["decoding.beam=4"]}
-    assert "overrides" not in show([run])
+    run = make_run(overrides=["decoding.beam=8", "training.lr=1e-3"])
+    other: dict[str, Any] = run | {"overrides": ["decoding.beam=4", "training.lr=1e-3"]}
+    assert "overrides" not in show([run]) and "overrides" not in show([run, run])
     table = show([run, other])
     assert "decoding.beam=8" in table and f"{run['metrics']['chrf']['score']:.2f}" in table
+    assert "training.lr" not in table
     assert max(map(len, show([run]).splitlines())) <= 120
 
 

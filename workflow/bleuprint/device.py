@@ -15,6 +15,9 @@ FLOPS_PER_CORE = 60e9
 DEVICES = Path("/dev")
 CPUINFO = Path("/proc/cpuinfo")
 BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as the kernel calls it on x86-64 and Arm
+# Tokens of a batch that is decoded on a CPU. malloc does not keep the states of larger ones: every step has the system
+# map them anew, which took fairseq-generate nearly half of its time at 8,000
+CPU_TOKENS = 2000
 TOKENS_PER_PAIR = 25  # IWSLT14 after BPE
 DETERMINISTIC = "BLEUPRINT_DETERMINISTIC=1 CUBLAS_WORKSPACE_CONFIG=:4096:8"
 PATIENCE = 12 * 3600  # seconds; a training on CPU that would take longer is refused under device=auto
@@ -47,6 +50,13 @@ def model_threads(runtime: Runtime, cores: int) -> int:
     if not uses_gpu(runtime):
         return runtime.threads or cores
     return max(1, cores // max(1, len(gpus()) * runtime.jobs_per_gpu))
+
+
+def cpu_batch(experiment: Experiment, runtime: Runtime) -> dict[str, int]:
+    """The flag of either engine for smaller batches on a CPU; what a sentence is translated to stays the same."""
+    longest = (experiment.model.flags() | experiment.training.flags()).get("max_source_positions", 0)
+    tokens = max(CPU_TOKENS, longest)  # fairseq-generate refuses a sentence that is longer than a batch
+    return {"max_tokens": tokens} if not uses_gpu(runtime) and tokens < experiment.decoding.max_tokens else {}
 
 
 def lease(runtime: Runtime, deterministic: bool) -> str:

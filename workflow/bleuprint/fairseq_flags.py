@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bleuprint.config import CONFIG_DIR, ConfigError, experiments, group_files
-from bleuprint.device import uses_gpu
+from bleuprint.device import cpu_batch, uses_gpu
 from bleuprint.files import canonical
 from bleuprint.flags import argv, shell
 from bleuprint.schema import Experiment, Runtime
@@ -56,8 +56,8 @@ def generate(experiment: Experiment) -> str:
 
 
 def generate_how(experiment: Experiment, runtime: Runtime) -> str:
-    """How fairseq-generate runs."""
-    return shell({"user_dir": PLUGIN} | device_flags(experiment, runtime))
+    """How fairseq-generate runs; of a flag that is given twice the latter holds."""
+    return shell({"user_dir": PLUGIN} | device_flags(experiment, runtime) | cpu_batch(experiment, runtime))
 
 
 def device_flags(experiment: Experiment, runtime: Runtime) -> dict[str, Any]:

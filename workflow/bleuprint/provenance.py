@@ -34,7 +34,8 @@ FILES = {
     "decoding": ("config.yaml", "tuned.*", "generate-test.txt", "hypotheses.tok", "hypotheses.txt"),
     "scoring": ("config.yaml", "scores.json", "sentences.json"),
 }
-CONVOLUTIONS = re.compile(r" \| fairseq_plugin\.convolutions \| (.*)$")
+# What the plugin says in the log of what it put in the place of torch's and fairseq's layers
+IMPLEMENTATION = re.compile(r" \| fairseq_plugin\.(?:convolutions|dropout) \| (.*)$")
 RUN_FILES = ("config.yaml", "commands.sh", "scores.json")
 
 Record = dict[str, Any]  # a run's provenance.json
@@ -99,16 +100,16 @@ def job(log: Path) -> dict[str, Any]:
     """What one job did and cost.
 
     Returns:
-        Its `log`, its `commands` as the shell traced them, `seconds` and peak `memory` in MiB, or None, and which
-        implementation ran of the model's `convolutions`, if it has any.
+        Its `log`, its `commands` as the shell traced them, `seconds` and peak `memory` in MiB, or None, and, where the
+        log says so, which `implementations` of the model's layers ran.
     """
     seconds, memory = benchmark(log.with_suffix(".benchmark.tsv"))
     metrics = log.with_name("metrics.jsonl")
     if log.stem == "train" and metrics.exists():
         seconds = training_seconds([json.loads(line) for line in read_lines(metrics)]) or seconds
     found = {"log": str(log), "commands": traced(log), "seconds": seconds, "memory": memory}
-    convolutions = list(dict.fromkeys(match[1] for line in read_lines(log) if (match := CONVOLUTIONS.search(line))))
-    return found | ({"convolutions": convolutions} if convolutions else {})
+    layers = list(dict.fromkeys(match[1] for line in read_lines(log) if (match := IMPLEMENTATION.search(line))))
+    return found | ({"implementations": layers} if layers else {})
 
 
 def traced(log: Path) -> list[str]:

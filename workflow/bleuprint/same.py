@@ -112,9 +112,9 @@ def promise(known: Record, new: Record) -> str:
         for key, (then, now) in differing([flat(one["environment"]) for one in pair]).items():
             if key in BITS:
                 unlike[f"{key.removeprefix('packages.')} {shown(then)} → {shown(now)}"] = None
-        layers = [list({word: None for job in one["jobs"] for word in job.get("convolutions", [])}) for one in pair]
+        layers = [list({word: None for job in one["jobs"] for word in job.get("implementations", [])}) for one in pair]
         if layers[0] != layers[1]:
-            unlike[f"convolutions {shown(layers[0])} → {shown(layers[1])}"] = None
+            unlike[f"layers {shown(layers[0])} → {shown(layers[1])}"] = None
         commands = [command for one in pair for job in one["jobs"] for command in job["commands"]]
         if any(COMMANDS.search(command) and " --cpu" not in command for command in commands):
             unlike["a GPU"] = None

@@ -1,4 +1,4 @@
-from bleuprint.decoding.engine import engine, quantisation
+from bleuprint.decoding.engine import engine, quantisation, translate_how
 from bleuprint.decoding.engine import translate as ctranslate2_flags
 from bleuprint.device import lease, model_threads, uses_gpu
 from bleuprint.fairseq_flags import PLUGIN, generate, generate_how
@@ -158,11 +158,11 @@ rule translate_converted:
         target=lambda w: PLAN.stage("decoding", w.decoding).experiment.target,
         tokenizer=lambda w: PLAN.stage("decoding", w.decoding).experiment.text.tokenizer,
         # Functions of `threads` are how, not what: Snakemake does not compare them with the last call's
-        device=lambda w, threads: "cuda" if uses_gpu(PLAN.runtime) else "cpu",
+        how=lambda w, threads: translate_how(PLAN.stage("decoding", w.decoding).experiment, PLAN.runtime),
         lease=lambda w, threads: lease(PLAN.runtime, deterministic=False),
     shell:
         "(set -x; python -m bleuprint.folder {params.identity:q} results/decoding/{wildcards.decoding};"
         " {params.lease} python -m bleuprint.decoding.ctranslate --model {input.model}"
-        " --source {input.source}/test.{params.source} {params.flags} --device {params.device}"
+        " --source {input.source}/test.{params.source} {params.flags} {params.how}"
         " --threads {threads} --language {params.target} --tokenizer {params.tokenizer}"
         " --tokens {output.tokens} --text {output.text}) > {log} 2>&1"

@@ -4,8 +4,9 @@ from typing import Any, Literal
 
 from bleuprint.config import ConfigError
 from bleuprint.decoding.convert import CARRIED, cannot
+from bleuprint.device import cpu_batch, uses_gpu
 from bleuprint.flags import shell
-from bleuprint.schema import Experiment
+from bleuprint.schema import Experiment, Runtime
 
 Engine = Literal["fairseq", "ctranslate2"]
 
@@ -48,6 +49,11 @@ def translate(experiment: Experiment) -> str:
     """What `python -m bleuprint.decoding.ctranslate` decodes with, for the shell; the flags are fairseq-generate's."""
     flags = {key: value for key, value in experiment.decoding.flags().items() if key in CARRIED}
     return shell(flags | {"compute_type": experiment.decoding.compute_type})
+
+
+def translate_how(experiment: Experiment, runtime: Runtime) -> str:
+    """How it runs; of a flag that is given twice the latter holds."""
+    return shell({"device": "cuda" if uses_gpu(runtime) else "cpu"} | cpu_batch(experiment, runtime))
 
 
 def quantisation(experiment: Experiment) -> str:

@@ -3,11 +3,14 @@
 torch draws 64 bits for each element, one after the other in a single thread: a tenth of a training step here.
 """
 
+import functools
+import logging
 from types import SimpleNamespace
 
 import torch
 from torch.nn import functional
 
+LOGGER = logging.getLogger(__name__)  # provenance.py looks for its line in the log
 STEPS = 2**16  # the share that is dropped is rounded to one part in so many
 
 
@@ -19,9 +22,15 @@ def dropout(x: torch.Tensor, p: float = 0.5, training: bool = True, inplace: boo
     dropped = round(p * STEPS)
     if x.device.type != "cpu" or not training or not 0 < dropped < STEPS:
         return functional.dropout(x, p, training, inplace)
+    _say_so()
     bits = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     kept = bits.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - STEPS // 2
     return x * kept.to(x.dtype).mul_(STEPS / (STEPS - dropped))
+
+
+@functools.cache
+def _say_so() -> None:
+    LOGGER.info("dropout by bleuprint's 16 random bits an element")
 
 
 def install() -> None:

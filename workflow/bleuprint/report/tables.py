@@ -26,9 +26,10 @@ def rows(runs: list[Run]) -> list[dict[str, Any]]:
 
 
 def show(runs: list[Run]) -> str:
-    """The runs' table for a terminal: a column is left out where it says the same as the run's name, or of all runs."""
-    table = rows(runs)
-    hidden = {"recipe", "model", "seed"} | ({"overrides"} if len({row["overrides"] for row in table}) == 1 else set())
+    """The runs' table for a terminal; what the run's name says, or what is the same of all runs, is left out."""
+    common = set(runs[0]["overrides"]).intersection(*(run["overrides"] for run in runs))
+    table = rows([run | {"overrides": [word for word in run["overrides"] if word not in common]} for run in runs])
+    hidden = {"recipe", "model", "seed"} | (set() if any(row["overrides"] for row in table) else {"overrides"})
     short = {"brevity_penalty": "BP", "length_ratio": "length"}
     shown = [{short.get(key, key): value for key, value in row.items() if key not in hidden} for row in table]
     return tabulate(shown, headers="keys", floatfmt=".2f")
