@@ -47,7 +47,7 @@ browser:
 	|| { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1 \
 	|| echo 'The report is not tested in a browser: there is no chromium with chromedriver, and apt-get could not install them.'
 
-# Two cores, some twenty minutes; its parts and options: python bench/run.py --help
+# Two cores, 17 minutes; its parts and options: python bench/run.py --help
 bench: env
 	python bench/run.py
 

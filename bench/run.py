@@ -1,6 +1,6 @@
 """make bench: how fast the pipeline is and what memory it takes, on two cores; a Markdown table, results.json.
 
-    python bench/run.py                 what `make bench` measures, some twenty minutes
+    python bench/run.py                 what `make bench` measures, 17 minutes
     python bench/run.py train frame     these parts only; the others' figures stay as they were, with their dates
     python bench/run.py --all           also the whole test set decoded, and the sweep of 500 runs
     python bench/run.py --scale DE EN   also the corpus and text stages on 20 times these two gzip'd files
