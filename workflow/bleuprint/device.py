@@ -59,8 +59,8 @@ def cpu_batch(experiment: Experiment, runtime: Runtime) -> dict[str, int]:
     return {"max_tokens": tokens} if not uses_gpu(runtime) and tokens < experiment.decoding.max_tokens else {}
 
 
-def lease(runtime: Runtime, deterministic: bool) -> str:
-    """What a command that needs a GPU is preceded by in the shell; nothing on a CPU.
+def launcher(runtime: Runtime, deterministic: bool) -> str:
+    """Return what precedes a training or decoding in the shell: the lease of a GPU, or on a CPU its allocator.
 
     Args:
         runtime: which device, how many jobs share it.
@@ -68,15 +68,20 @@ def lease(runtime: Runtime, deterministic: bool) -> str:
             and torch is told by bleuprint's fairseq plugin.
     """
     if not uses_gpu(runtime):
-        return ""
+        return "python -m bleuprint.allocator"
     workspace = f"env {DETERMINISTIC} " if deterministic else ""
     places = f" --places {runtime.jobs_per_gpu}" if runtime.jobs_per_gpu > 1 else ""
     return f"{workspace}python -m bleuprint.lease --gpus {shlex.quote(','.join(gpus()))}{places}"
 
 
-def products(training: Training) -> str:
+def products(training: Training, runtime: Runtime) -> str:
     """What fairseq-train is preceded by in the shell, so that bleuprint's plugin makes matrix products in bf16."""
-    return "env BLEUPRINT_BF16=1" if training.bf16 else ""
+    return "env BLEUPRINT_BF16=1" if uses_bf16(training, runtime) else ""
+
+
+def uses_bf16(training: Training, runtime: Runtime) -> bool:
+    """Whether the training multiplies matrices in bfloat16; with `auto`, on a CPU that has units for it."""
+    return (not uses_gpu(runtime) and has_bf16()) if training.bf16 == "auto" else training.bf16
 
 
 def has_bf16() -> bool:
@@ -134,10 +139,10 @@ def refusal(experiment: Experiment, threads: int) -> str | None:
         return "runtime.device=cuda: no GPU is visible here; use runtime.device=auto or a machine with one."
     if uses_gpu(experiment.runtime) or device == "cpu":
         return None
-    if experiment.training.bf16 and not has_bf16():
+    if experiment.training.bf16 is True and not has_bf16():
         return (
             "training.bf16=true: this processor has no bf16 units, so that it would train slower than in float32; "
-            'leave it false, or insist with overrides="runtime.device=cpu".'
+            'set it to auto or false, or insist with overrides="runtime.device=cpu".'
         )
     seconds = cpu_seconds(experiment, threads)
     if seconds <= PATIENCE:

@@ -16,7 +16,7 @@ import requests
 from tabulate import tabulate
 from tqdm import tqdm
 
-from bleuprint.device import gpus, pairs, refusal, target_tokens, update_freq, uses_gpu, weights
+from bleuprint.device import gpus, pairs, refusal, target_tokens, update_freq, uses_bf16, uses_gpu, weights
 from bleuprint.environment import PACKAGES, ROOT, nvidia
 from bleuprint.explain import to_compute
 from bleuprint.fairseq_flags import PLUGIN
@@ -218,7 +218,7 @@ def steps(stage: Stage, threads: int) -> dict[str, float] | str:
     words = argv(experiment.model.flags() | experiment.training.flags() | {"user_dir": PLUGIN})
     order = {"words": words, "types": experiment.text.merges, "max_tokens": experiment.training.max_tokens}
     order |= {"gpu": uses_gpu(experiment.runtime)}
-    order |= {"fp16": experiment.training.fp16, "bf16": experiment.training.bf16}
+    order |= {"fp16": experiment.training.fp16, "bf16": uses_bf16(experiment.training, experiment.runtime)}
     result = subprocess.run(
         [sys.executable, "-m", "bleuprint.timed"],
         input=json.dumps(order),

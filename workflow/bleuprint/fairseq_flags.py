@@ -47,7 +47,8 @@ def train_how(experiment: Experiment, runtime: Runtime, folder: str) -> str:
     """How fairseq-train runs: device, log, and TensorBoard's event files in the stage's folder if configured."""
     log: dict[str, Any] = {"log_format": "json", "log_interval": runtime.log_interval}
     log["tensorboard_logdir"] = f"{folder}/tensorboard" if runtime.tensorboard else None
-    return shell({"user_dir": PLUGIN} | device_flags(experiment, runtime) | log)
+    given = experiment.model.flags() | experiment.training.flags()
+    return shell({"user_dir": PLUGIN} | device_flags(experiment, runtime) | loading(given, runtime) | log)
 
 
 def generate(experiment: Experiment) -> str:
@@ -57,12 +58,23 @@ def generate(experiment: Experiment) -> str:
 
 def generate_how(experiment: Experiment, runtime: Runtime) -> str:
     """How fairseq-generate runs; of a flag that is given twice the latter holds."""
-    return shell({"user_dir": PLUGIN} | device_flags(experiment, runtime) | cpu_batch(experiment, runtime))
+    how = device_flags(experiment, runtime) | loading(experiment.decoding.flags(), runtime)
+    return shell({"user_dir": PLUGIN} | how | cpu_batch(experiment, runtime))
 
 
 def device_flags(experiment: Experiment, runtime: Runtime) -> dict[str, Any]:
     """`--cpu`; or one GPU, since with two the batches and so the scores would be others, and `--fp16` if configured."""
     return {"distributed_world_size": 1, "fp16": experiment.training.fp16} if uses_gpu(runtime) else {"cpu": True}
+
+
+def loading(given: dict[str, Any], runtime: Runtime) -> dict[str, Any]:
+    """Return how batches are loaded on a CPU: by a thread, as a process would become a second copy of the memory.
+
+    Args:
+        given: the command's other flags; whoever gives `num_workers` keeps it.
+        runtime: which device.
+    """
+    return {} if uses_gpu(runtime) or "num_workers" in given else {"num_workers": 0}
 
 
 def commands(experiment: Experiment) -> list[Command]:

@@ -1,6 +1,6 @@
 from bleuprint.decoding.engine import engine, quantisation, translate_how
 from bleuprint.decoding.engine import translate as ctranslate2_flags
-from bleuprint.device import lease, model_threads, uses_gpu
+from bleuprint.device import launcher, model_threads, uses_gpu
 from bleuprint.fairseq_flags import PLUGIN, generate, generate_how
 from bleuprint.files import canonical
 
@@ -42,14 +42,14 @@ rule tune:
         # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
         how=lambda w, threads: generate_how(PLAN.stage("decoding", w.decoding).experiment, PLAN.runtime),
         target=lambda w: PLAN.stage("decoding", w.decoding).experiment.target,
-        lease=lambda w, threads: lease(
+        launcher=lambda w, threads: launcher(
             PLAN.runtime, PLAN.stage("decoding", w.decoding).experiment.training.deterministic
         ),
     shell:
         # Each point's translations lie in a folder that is no output: a call that was stopped goes on with the others
         "folder=results/decoding/{wildcards.decoding};"
         " (set -x; python -m bleuprint.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
-        " {params.lease} python -m bleuprint.decoding.tune --grid {params.grid:q}"
+        " {params.launcher} python -m bleuprint.decoding.tune --grid {params.grid:q}"
         " --references {input.references}/valid.{params.target} --models {input.checkpoints} --folder $folder/tune"
         " --output {output.tuned} --flags {output.flags} --"
         " fairseq-generate {input.data} --path {params.path} {params.flags} {params.how}) > {log} 2>&1"
@@ -88,13 +88,13 @@ rule translate:
         tuned=lambda w, threads: "".join(f"$(cat {file}) " for file in PLAN.tuned(w.decoding, "tuned.flags")),
         target=lambda w: PLAN.stage("decoding", w.decoding).experiment.target,
         tokenizer=lambda w: PLAN.stage("decoding", w.decoding).experiment.text.tokenizer,
-        lease=lambda w, threads: lease(
+        launcher=lambda w, threads: launcher(
             PLAN.runtime, PLAN.stage("decoding", w.decoding).experiment.training.deterministic
         ),
     shell:
         "folder=results/decoding/{wildcards.decoding};"
         " (set -x; python -m bleuprint.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
-        " {params.lease} fairseq-generate {input.data} --path {params.path} {params.flags} {params.tuned}--results-path $folder {params.how};"
+        " {params.launcher} fairseq-generate {input.data} --path {params.path} {params.flags} {params.tuned}--results-path $folder {params.how};"
         " python -m bleuprint.decoding --generated {output.generated}"
         " --references {input.references}/test.{params.target} --language {params.target}"
         " --tokenizer {params.tokenizer} --tokens {output.tokens} --text {output.text}) > {log} 2>&1"
@@ -159,10 +159,10 @@ rule translate_converted:
         tokenizer=lambda w: PLAN.stage("decoding", w.decoding).experiment.text.tokenizer,
         # Functions of `threads` are how, not what: Snakemake does not compare them with the last call's
         how=lambda w, threads: translate_how(PLAN.stage("decoding", w.decoding).experiment, PLAN.runtime),
-        lease=lambda w, threads: lease(PLAN.runtime, deterministic=False),
+        launcher=lambda w, threads: launcher(PLAN.runtime, deterministic=False),
     shell:
         "(set -x; python -m bleuprint.folder {params.identity:q} results/decoding/{wildcards.decoding};"
-        " {params.lease} python -m bleuprint.decoding.ctranslate --model {input.model}"
+        " {params.launcher} python -m bleuprint.decoding.ctranslate --model {input.model}"
         " --source {input.source}/test.{params.source} {params.flags} {params.how}"
         " --threads {threads} --language {params.target} --tokenizer {params.tokenizer}"
         " --tokens {output.tokens} --text {output.text}) > {log} 2>&1"

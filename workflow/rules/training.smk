@@ -1,4 +1,4 @@
-from bleuprint.device import lease, model_threads, products, uses_gpu
+from bleuprint.device import launcher, model_threads, products, uses_gpu
 from bleuprint.fairseq_flags import train, train_how
 from bleuprint.training import choice_flags, keep, kind_flags, length_flags
 
@@ -36,8 +36,8 @@ rule train:
         kind=lambda w, threads: kind_flags(PLAN.stage("training", w.training).experiment.training),
         choice=lambda w, threads: choice_flags(PLAN.stage("training", w.training).experiment.training),
         keep=lambda w, threads: keep(PLAN.stage("training", w.training).experiment.training),
-        products=lambda w, threads: products(PLAN.stage("training", w.training).experiment.training),
-        lease=lambda w, threads: lease(
+        products=lambda w, threads: products(PLAN.stage("training", w.training).experiment.training, PLAN.runtime),
+        launcher=lambda w, threads: launcher(
             PLAN.runtime, PLAN.stage("training", w.training).experiment.training.deterministic
         ),
     shell:
@@ -45,7 +45,7 @@ rule train:
         "folder=results/training/{wildcards.training};"
         " (set -x; python -m bleuprint.folder {params.identity:q} $folder;"
         " python -m bleuprint.training.resume --save-dir $folder/checkpoints {params.kind}; export OMP_NUM_THREADS={threads};"
-        " {params.products} {params.lease} {params.keep}fairseq-train {input.data} {params.flags} --save-dir $folder/checkpoints {params.how}) 2>&1"
+        " {params.products} {params.launcher} {params.keep}fairseq-train {input.data} {params.flags} --save-dir $folder/checkpoints {params.how}) 2>&1"
         " | python -m bleuprint.training.progress --name {wildcards.training} --session {log} --log $folder/train.log --metrics {output.metrics}"
         " {params.length};"
         " (set -x; python -m bleuprint.training.checkpoint --save-dir $folder/checkpoints {params.choice}"

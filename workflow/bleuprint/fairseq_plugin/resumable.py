@@ -7,6 +7,7 @@ training is started again. It has no hooks for these, so its functions are wrapp
 
 import atexit
 import errno
+import gc
 import multiprocessing
 import os
 import shutil
@@ -64,6 +65,7 @@ class Keeper:
         def epoch(cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> Any:
             if trainer.get_num_updates() >= (cfg.optimization.max_update or float("inf")):
                 return [None], True
+            gc.collect()  # the iterators of the epoch before, and what loaded their batches
             self.training = True
             try:
                 return train(cfg, trainer, task, epoch_itr)
@@ -146,10 +148,15 @@ def copied(source: str, target: str, overwrite: bool = False) -> str:
 
 
 class Loader(torch.utils.data.DataLoader[Any]):
-    """Batches from processes that leave SIGTERM to the training, which still needs them for its last update."""
+    """Batches from processes that leave SIGTERM to the training, which still needs them for its last update.
+
+    They end with their epoch. fairseq's outlive it: it asks for `persistent_workers`, and with
+    `update_epoch_batch_itr` makes a new loader each epoch. The old one is part of a reference cycle, so that it and its
+    processes stay until Python's cycle collector happens to run.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{"worker_init_fn": _deaf} | options)
+        super().__init__(*arguments, **{"worker_init_fn": _deaf} | options | {"persistent_workers": False})
 
 
 def _deaf(worker: int) -> None:

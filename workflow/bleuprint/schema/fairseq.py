@@ -105,7 +105,7 @@ class Training(Flags):
     best_checkpoint_metric: str | None = None
     maximize_best_checkpoint_metric: bool | None = None
     fp16: bool
-    bf16: bool
+    bf16: bool | Literal["auto"]
     deterministic: bool
     checkpoint: Literal["best", "last", "average", "average_best", "average_around_best"]
     average_last: PositiveInt
