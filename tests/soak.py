@@ -1,7 +1,8 @@
 """Processes and memory of a training, epoch by epoch: python tests/soak.py [KEY=VALUE ...], as after --config.
 
-It runs the training that Snakemake would run, watches fairseq-train and its loaders, and fails if after the second epoch
-a process more is there, or more than a tenth more memory (PSS: shared pages are counted once).
+It runs the training that Snakemake would run, watches fairseq-train and its loaders, and fails if after the second
+epoch there is a process more, or more than a tenth more memory. The memory of fairseq-train alone is its RSS, and that
+of all processes their PSS, which counts shared pages once: by PSS alone it would seem to grow when a loader ends.
 """
 
 import argparse
@@ -29,8 +30,8 @@ class Epoch:
     """The peaks of one epoch."""
 
     processes: int = 0  # fairseq-train and its loaders
-    main: float = 0.0  # memory of fairseq-train alone, MiB (PSS)
-    total: float = 0.0  # memory of all of them
+    main: float = 0.0  # memory of fairseq-train alone, MiB (RSS)
+    total: float = 0.0  # memory of all of them, MiB (PSS)
 
 
 def watch(command: list[str], folder: Path, env: dict[str, str] | None = None) -> dict[int, Epoch]:
@@ -65,13 +66,13 @@ def sample(call: psutil.Process, epoch: Epoch) -> None:
                 break
         else:
             return
-        own, loaders = main.memory_full_info().pss / 2**20, []
+        memory, loaders = main.memory_full_info(), []
         for loader in main.children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
-                loaders.append(loader.memory_full_info().pss / 2**20)
+                loaders.append(loader.memory_full_info().pss)
         epoch.processes = max(epoch.processes, 1 + len(loaders))
-        epoch.main = max(epoch.main, own)
-        epoch.total = max(epoch.total, own + sum(loaders))
+        epoch.main = max(epoch.main, memory.rss / 2**20)
+        epoch.total = max(epoch.total, (memory.pss + sum(loaders)) / 2**20)
 
 
 def growth(epochs: dict[int, Epoch]) -> dict[str, float]:

@@ -7,8 +7,6 @@ training is started again. It has no hooks for these, so its functions are wrapp
 
 import atexit
 import errno
-import gc
-import multiprocessing
 import os
 import shutil
 import signal
@@ -28,9 +26,10 @@ from bleuprint.files import full, link
 from bleuprint.training.epochs import prune
 from bleuprint.training.resume import BEFORE
 
+from . import loaders
+
 SHARE = 100  # mid-epoch checkpoints take at most one part in so many of the time
 FIRST = 0.02  # seconds that the first is taken to cost
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Keeper:
@@ -65,10 +64,11 @@ class Keeper:
         def epoch(cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> Any:
             if trainer.get_num_updates() >= (cfg.optimization.max_update or float("inf")):
                 return [None], True
-            gc.collect()  # the iterators of the epoch before, and what loaded their batches
             self.training = True
             try:
-                return train(cfg, trainer, task, epoch_itr)
+                losses = train(cfg, trainer, task, epoch_itr)
+                loaders.close()
+                return losses
             finally:
                 self.training = False
 
@@ -81,7 +81,9 @@ class Keeper:
             self.training = False
             if self.asked is not None:
                 self.leave()
+            opened = len(loaders.OPEN)
             losses = validate(*arguments)
+            loaders.close(opened)
             self.training = True
             return losses
 
@@ -147,29 +149,6 @@ def copied(source: str, target: str, overwrite: bool = False) -> str:
     return target
 
 
-class Loader(torch.utils.data.DataLoader[Any]):
-    """Batches from processes that leave SIGTERM to the training, which still needs them for its last update.
-
-    They end with their epoch. fairseq's outlive it: it asks for `persistent_workers`, and with
-    `update_epoch_batch_itr` makes a new loader each epoch. The old one is part of a reference cycle, so that it and its
-    processes stay until Python's cycle collector happens to run.
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{"worker_init_fn": _deaf} | options | {"persistent_workers": False})
-
-
-def _deaf(worker: int) -> None:
-    """In such a process: heed no signal; at the training's end it is killed."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _kill_loaders() -> None:
-    for process in multiprocessing.active_children():
-        process.kill()
-
-
 def install() -> None:
     """Wrap the functions of the fairseq-train that this process is."""
     keeper = Keeper()
@@ -178,7 +157,7 @@ def install() -> None:
     program.validate_and_save = keeper.after_update(program.validate_and_save)
     checkpoint_utils.torch_persistent_save = whole(checkpoint_utils.torch_persistent_save)
     PathManager.copy = staticmethod(copied)
-    torch.utils.data.DataLoader = Loader  # type: ignore[misc]
-    atexit.register(_kill_loaders)
-    for number in SIGNALS:
+    torch.utils.data.DataLoader = loaders.Loader  # type: ignore[misc]
+    atexit.register(loaders.kill)
+    for number in loaders.SIGNALS:
         signal.signal(number, keeper.signalled)
