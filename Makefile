@@ -19,7 +19,7 @@ $(STAMP): envs/requirements.lock envs/torch.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r envs/requirements.lock
 	$(BIN)/python -m pip install --quiet -r envs/torch.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	$(BIN)/python -m bleuprint.fairseq_flags
+	$(BIN)/python -m bleuprint.plan.fairseq_flags
 	touch $@
 
 demo: env

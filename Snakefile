@@ -12,9 +12,9 @@ shell.prefix(
     f'set -euo pipefail; export PYTHONPATH="{sys.path[0]}"; mkdir -p results; exec 9>>results/.jobs; flock --shared 9 || true; '
 )
 
-from bleuprint.call import after_failure, after_success, begin, forget_killed
-from bleuprint.explain import explain_dry_run
-from bleuprint.plan import planned
+from bleuprint.commands.call import after_failure, after_success, begin, forget_killed
+from bleuprint.plan.explain import explain_dry_run
+from bleuprint.plan.keys import planned
 
 forget_killed(workflow)
 PLAN = planned(config)

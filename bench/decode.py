@@ -22,14 +22,14 @@ from typing import Any
 import torch
 from measure import CORES, prepared
 
-import bleuprint.fairseq_plugin  # noqa: F401  (allow-lists what fairseq's checkpoints need)
-from bleuprint.config import experiments
+from bleuprint.config.compose import experiments
+from bleuprint.config.flags import shell
+from bleuprint.config.schema import Experiment
 from bleuprint.decoding.engine import quantisation, translate_how
 from bleuprint.decoding.engine import translate as ctranslate2_flags
-from bleuprint.fairseq_flags import PLUGIN, generate, generate_how
 from bleuprint.files import write_lines
-from bleuprint.flags import shell
-from bleuprint.schema import Experiment
+from bleuprint.plan.fairseq_flags import PLUGIN, generate, generate_how
+from bleuprint.training.checkpoints import load
 
 SHARE = 10
 KINDS = ("float32", "int8")
@@ -83,7 +83,7 @@ def endless_model(folder: Path, data: Path) -> None:
     flags = experiment().model.flags() | {"optimizer": "adam", "max_tokens": 400, "max_update": 1, "save_dir": "once"}
     flags |= {"disable_validation": True, "no_epoch_checkpoints": True, "no_save_optimizer_state": True, "cpu": True}
     seconds(f"fairseq-train {data} {shell(flags | {'user_dir': PLUGIN.absolute()})}", folder)
-    state = torch.load(folder / "once/checkpoint_last.pt", weights_only=True)
+    state = load(folder / "once/checkpoint_last.pt")
     # The decoder's last layer gets one output that is always 10, and of all tokens only the end heeds it
     model = state["model"]
     norm = max(name for name in model if name.endswith("final_layer_norm.weight") and "decoder" in name)

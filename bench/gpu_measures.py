@@ -17,9 +17,9 @@ from typing import Any
 
 from sacrebleu import corpus_bleu
 
+from bleuprint.config.flags import argv
+from bleuprint.config.schema import Experiment
 from bleuprint.files import read_lines
-from bleuprint.flags import argv
-from bleuprint.schema import Experiment
 
 PLUGIN = Path(__file__).resolve().parents[1] / "workflow" / "bleuprint" / "fairseq_plugin"
 EVERY = 10  # updates between two lines of the log

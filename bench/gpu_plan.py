@@ -7,8 +7,8 @@ from typing import Any
 from gpu_measures import Failed, Place, Point, Setting, ctranslate2, curve, generate, reached, speed
 from tabulate import tabulate
 
-from bleuprint.config import experiments
-from bleuprint.schema import Experiment
+from bleuprint.config.compose import experiments
+from bleuprint.config.schema import Experiment
 
 MINUTES = 8.5
 # Seconds of each measurement, start included: together somewhat less than MINUTES

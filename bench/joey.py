@@ -13,9 +13,9 @@ from pathlib import Path
 import yaml
 from measure import ROOT
 
-from bleuprint.config import experiments
+from bleuprint.config.compose import experiments
+from bleuprint.config.schema import Experiment
 from bleuprint.files import read_lines, write_lines
-from bleuprint.schema import Experiment
 
 ENVIRONMENT = ROOT / "bench" / ".joeynmt"
 SAYS = "joeynmt update: "  # what joey_worker.py prints before an update's target tokens

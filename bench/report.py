@@ -9,7 +9,7 @@ from pathlib import Path
 from made_up import make_run, noisy
 from measure import CORES, measure, prepared
 
-from bleuprint.config import experiments
+from bleuprint.config.compose import experiments
 
 
 def bench_report(folder: Path, archive: Path) -> dict[str, float]:

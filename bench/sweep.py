@@ -9,7 +9,7 @@ from pathlib import Path
 from made_up import REFERENCES, make_run, noisy
 from measure import CORES, measure, snakemake
 
-from bleuprint.plan import STAGES, planned
+from bleuprint.plan.keys import STAGES, planned
 
 
 def bench_sweep(folder: Path, archive: Path, runs: int = 500) -> dict[str, float]:

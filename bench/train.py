@@ -19,8 +19,8 @@ from pathlib import Path
 import joey
 from measure import CORES, prepared, program
 
-from bleuprint.config import experiments
-from bleuprint.flags import argv
+from bleuprint.config.compose import experiments
+from bleuprint.config.flags import argv
 
 PLUGIN = Path(__file__).resolve().parents[1] / "workflow" / "bleuprint" / "fairseq_plugin"
 MODELS = ("transformer", "lightconv", "dynamicconv", "transformer_tiny")

@@ -12,7 +12,7 @@ from fairseq.modules.dynamic_convolution import DynamicConv_scripatable as Dynam
 from fairseq.modules.lightweight_convolution import LightweightConv1dTBC as LightConv
 from torch import Tensor
 
-from bleuprint.fairseq_flags import PLUGIN
+from bleuprint.plan.fairseq_flags import PLUGIN
 
 FAIRSEQ = DynamicConv._forward_unfolded
 FORM = "%(asctime)s | %(levelname)s | %(name)s | %(message)s"  # as the log of fairseq's commands

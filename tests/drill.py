@@ -22,7 +22,7 @@ import psutil
 import torch
 from conftest import SNAKEMAKE
 
-import bleuprint.fairseq_plugin  # noqa: F401  (allow-lists what fairseq's checkpoints need)
+from bleuprint.training.checkpoints import load
 
 CPU = {"CUDA_VISIBLE_DEVICES": ""}
 LIMIT = 900.0  # seconds for one call
@@ -146,10 +146,7 @@ def difference(one: Path, other: Path) -> str | None:
             if path.read_bytes() != (other / path.relative_to(one)).read_bytes():
                 return str(path.relative_to(one))
     for path in one.glob("results/training/*/checkpoint.pt"):
-        models = [
-            torch.load(file, map_location="cpu", weights_only=True)["model"]
-            for file in (path, other / path.relative_to(one))
-        ]
+        models = [load(file)["model"] for file in (path, other / path.relative_to(one))]
         if models[0].keys() != models[1].keys():
             return "names of tensors"
         for name, tensor in models[0].items():

@@ -5,7 +5,7 @@ import multiprocessing
 import sys
 from pathlib import Path
 
-from bleuprint.flags import argv
+from bleuprint.config.flags import argv
 
 
 def without_bpe(lines: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from bleuprint.corpus.checks import check
 from bleuprint.files import write_json, write_lines
 from bleuprint.report.gather import gather
-from bleuprint.scoring import score, sentence_scores
+from bleuprint.scoring.metrics import score, sentence_scores
 
 METRICS: dict[str, dict[str, Any]] = {
     "bleu_tok_lc": {"metric": "bleu", "text": "tokens", "lowercase": True, "tokenize": "none"},

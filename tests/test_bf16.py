@@ -1,6 +1,5 @@
 """training.bf16: products in bfloat16, all else in float32; the same bits again and resumed; where it is refused."""
 
-import importlib
 import json
 import os
 import random
@@ -13,9 +12,10 @@ import pytest
 import torch
 from conftest import Snakemake
 
-from bleuprint import device
-from bleuprint.config import ConfigError, experiments
-from bleuprint.plan import plan
+from bleuprint.config.compose import ConfigError, experiments
+from bleuprint.machine import device
+from bleuprint.plan.keys import plan
+from bleuprint.training.checkpoints import load
 
 CALL = """
 import json, sys
@@ -36,8 +36,7 @@ def train(folder: Path, *sessions: tuple[str, int], env: dict[str, str]) -> dict
 
 
 def model(folder: Path) -> dict[str, torch.Tensor]:
-    importlib.import_module("bleuprint.fairseq_plugin")  # allow-lists what fairseq's checkpoints need
-    state = torch.load(folder / "checkpoint_last.pt", map_location="cpu", weights_only=True)
+    state = load(folder / "checkpoint_last.pt")
     weights: dict[str, torch.Tensor] = state["model"]
     assert {weight.dtype for weight in weights.values()} == {torch.float32}
     moments = [value for one in state["last_optimizer_state"]["state"].values() for value in one.values()]
@@ -84,7 +83,9 @@ def test_the_training_command_is_told(snakemake: Snakemake) -> None:
         snakemake("-n", "-p", "training", "--config", "recipe=demo", *more).stdout
         for more in ([], ["training=cpu_bf16"])
     ]
-    assert "env BLEUPRINT_BF16=1  fairseq-train" in said[1] and "BF16" not in said[0]
+    assert (
+        "env BLEUPRINT_BF16=1 python -m bleuprint.machine.allocator fairseq-train" in said[1] and "BF16" not in said[0]
+    )
 
 
 def test_a_processor_without_units_for_it_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from bleuprint.report.comparison import Comparison, Pair, cautions, compare, con
 from bleuprint.report.groups import baseline, groups, interval, summary
 from bleuprint.report.tables import best_first, heading, score_text
 from bleuprint.report.verdict import verdict
-from bleuprint.scoring import scorer
+from bleuprint.scoring.metrics import scorer
 
 
 @pytest.fixture(autouse=True)

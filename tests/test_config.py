@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bleuprint import schema
-from bleuprint.config import CONFIG_DIR, ConfigError, experiments, group_files
+from bleuprint.config import schema
+from bleuprint.config.compose import CONFIG_DIR, ConfigError, experiments, group_files
 
 YAMLS = sorted(CONFIG_DIR.rglob("*.yaml"))
 GROUP_FILES = [(group, file) for group, files in group_files().items() for file in files]
@@ -132,7 +132,7 @@ def test_schema_and_files_name_the_same_keys() -> None:
     ],
 )
 def test_wrong_input_is_one_clear_line(cli: dict[str, Any], words: list[str]) -> None:
-    from bleuprint.plan import plan
+    from bleuprint.plan.keys import plan
 
     with pytest.raises(ConfigError) as error:
         plan(experiments(cli))

@@ -26,14 +26,14 @@ from typing import Any
 import pytest
 import yaml
 
-from bleuprint.config import experiments
+from bleuprint.config.compose import experiments
 from bleuprint.corpus import arguments, fetch
 from bleuprint.corpus.demo import generate
 from bleuprint.corpus.fetch import ATTEMPTS, CHUNK
 from bleuprint.corpus.iwslt14 import TEST_SETS, read_archive
 from bleuprint.corpus.lines import check_aligned, hold_out, local_file, read_text
 from bleuprint.files import DataError
-from bleuprint.plan import plan
+from bleuprint.plan.keys import plan
 
 LANGUAGES = ("de", "en")
 

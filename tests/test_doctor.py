@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from conftest import Snakemake
 
-from bleuprint import device, doctor
-from bleuprint.config import experiments
-from bleuprint.explain import to_compute
+from bleuprint.commands import doctor
+from bleuprint.config.compose import experiments
 from bleuprint.files import link
-from bleuprint.plan import Plan, plan
+from bleuprint.machine import device
+from bleuprint.plan.explain import to_compute
+from bleuprint.plan.keys import Plan, plan
 
 TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50"
 Usage = namedtuple("Usage", "total used free")
@@ -130,7 +131,9 @@ def test_files_are_looked_for_in_the_mirror_and_at_the_sources(tmp_path: Path) -
 
 def test_the_cost_of_a_training_is_timed(snakemake: Snakemake) -> None:
     words = ["recipe=demo", "model=transformer_tiny,lightconv_tiny", f"overrides={TINY}"]
-    result = subprocess.run([sys.executable, "-m", "bleuprint.cli", "doctor", *words], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-m", "bleuprint.commands.cli", "doctor", *words], capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
     rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if "_tiny-seed1" in line}
     assert len(rows) == 2

@@ -15,7 +15,7 @@ import yaml
 from conftest import CPU, run_snakemake, sample_overrides
 from tensorboardX.proto.event_pb2 import Event
 
-import bleuprint.fairseq_plugin  # noqa: F401  (allow-lists what fairseq's checkpoints need)
+from bleuprint.training.checkpoints import load
 
 
 def report(folder: Path) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ def test_metrics_of_the_training_are_tidy(demo: Path) -> None:
 
 def test_the_lightconv_demo_trained_lightconv(demo: Path) -> None:
     """The architecture's default is DynamicConv, which has a weight-predicting layer."""
-    state = torch.load(only(demo, "results/runs/*lightconv*/checkpoint.pt"), map_location="cpu", weights_only=True)
+    state = load(only(demo, "results/runs/*lightconv*/checkpoint.pt"))
     assert "encoder.layers.0.conv.weight" in state["model"]
     assert not [name for name in state["model"] if "weight_linear" in name]
 
@@ -128,7 +128,7 @@ def test_the_same_commands_by_hand_give_the_same_model_and_hypotheses(
     for name in ("train.de-en.de.bin", "valid.de-en.en.idx", "dict.de.txt"):
         assert (tmp_path / "bin" / name).read_bytes() == (text / "bin" / name).read_bytes()
     ours, theirs = (
-        torch.load(path, map_location="cpu", weights_only=True)["model"]
+        load(path)["model"]
         for path in (only(tmp_path, "results/training/*/checkpoint.pt"), tmp_path / "checkpoints/checkpoint_best.pt")
     )
     assert ours.keys() == theirs.keys()

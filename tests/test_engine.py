@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from conftest import Snakemake, jobs
 
-from bleuprint.config import ConfigError, experiments
+from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.decoding.ctranslate import batches, translate
 from bleuprint.decoding.engine import engine
 from bleuprint.decoding.hypotheses import without_bpe
 from bleuprint.files import DataError
-from bleuprint.plan import plan
-from bleuprint.provenance import logs
+from bleuprint.plan.keys import plan
+from bleuprint.record.provenance import logs
 
 ASKED = "decoding.engine=ctranslate2"
 
@@ -99,7 +99,7 @@ def test_the_commands(snakemake: Snakemake) -> None:
     )
     assert jobs(both) | {"convert": 1, "translate_converted": 1, "translate": 1} == jobs(both)
     assert "--quantization int8" in both.stdout and "--compute-type int8 --device cuda" in both.stdout
-    assert "python -m bleuprint.lease --gpus '' python -m bleuprint.decoding.ctranslate" in both.stdout
+    assert "python -m bleuprint.machine.lease --gpus '' python -m bleuprint.decoding.ctranslate" in both.stdout
 
 
 def test_the_log_of_the_conversion_belongs_to_the_run(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bleuprint import fairseq_flags
-from bleuprint.config import ConfigError, experiments
-from bleuprint.flags import argv, shell
-from bleuprint.schema import Experiment
+from bleuprint.config.compose import ConfigError, experiments
+from bleuprint.config.flags import argv, shell
+from bleuprint.config.schema import Experiment
+from bleuprint.plan import fairseq_flags
 
 
 def one(**cli: Any) -> Experiment:
@@ -59,9 +59,9 @@ def test_the_train_command_of_the_default_recipe() -> None:
 
 def test_device_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = one(overrides="training.fp16=true")
-    monkeypatch.setattr("bleuprint.device.gpus", lambda: ())
+    monkeypatch.setattr("bleuprint.machine.device.gpus", lambda: ())
     assert fairseq_flags.device_flags(experiment, experiment.runtime) == {"cpu": True}
-    monkeypatch.setattr("bleuprint.device.gpus", lambda: ("0",))
+    monkeypatch.setattr("bleuprint.machine.device.gpus", lambda: ("0",))
     assert fairseq_flags.device_flags(experiment, experiment.runtime) == {"distributed_world_size": 1, "fp16": True}
     forced = one(overrides="runtime.device=cpu training.fp16=true")
     assert fairseq_flags.device_flags(forced, forced.runtime) == {"cpu": True}
@@ -75,12 +75,28 @@ def test_a_cpu_decodes_smaller_batches_that_hold_the_longest_sentence(
         experiment = one(overrides=overrides)
         return fairseq_flags.generate_how(experiment, experiment.runtime)
 
-    monkeypatch.setattr("bleuprint.device.gpus", lambda: ())
-    assert how("decoding.beam=4").endswith("--cpu --max-tokens 2000")
+    monkeypatch.setattr("bleuprint.machine.device.gpus", lambda: ())
+    assert how("decoding.beam=4").endswith("--cpu --num-workers 0 --max-tokens 2000")
     assert "--max-tokens" not in how("decoding.max_tokens=1500")
     assert how("+model.max_source_positions=3000").endswith("--max-tokens 3000")
-    monkeypatch.setattr("bleuprint.device.gpus", lambda: ("0",))
+    monkeypatch.setattr("bleuprint.machine.device.gpus", lambda: ("0",))
     assert "--max-tokens" not in how("decoding.beam=4")
+
+
+def test_on_a_cpu_batches_are_loaded_by_a_thread_unless_processes_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def how(overrides: str) -> str:
+        experiment = one(overrides=overrides)
+        trained = fairseq_flags.train_how(experiment, experiment.runtime, "folder")
+        return f"{trained} {fairseq_flags.generate_how(experiment, experiment.runtime)}"
+
+    monkeypatch.setattr("bleuprint.machine.device.gpus", lambda: ())
+    assert how("decoding.beam=4").count("--num-workers 0") == 2
+    asked = how("+training.num_workers=2 +decoding.num_workers=1")
+    assert "--num-workers" not in asked  # it stands among the flags that the user gives
+    monkeypatch.setattr("bleuprint.machine.device.gpus", lambda: ("0",))
+    assert "--num-workers" not in how("decoding.beam=4")
 
 
 @pytest.fixture
@@ -149,7 +165,7 @@ def test_fairseq_reads_each_shipped_flag_as_the_config_means_it() -> None:
 def test_the_set_up_asks_about_all_that_config_offers(tmp_path: Path) -> None:
     """`make env` ends with this, so that a first dry run need not load fairseq."""
     code = (
-        "import pathlib, sys; from bleuprint import fairseq_flags as flags;"
+        "import pathlib, sys; from bleuprint.plan import fairseq_flags as flags;"
         " flags.KNOWN = pathlib.Path(sys.argv[1]); sys.argv = ['x']; flags.main()"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "known")], check=True)

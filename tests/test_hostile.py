@@ -32,15 +32,15 @@ from subword_nmt.apply_bpe import BPE
 from subword_nmt.learn_bpe import learn_bpe
 from test_corpus import LANGUAGES, MEMBERS, archive
 
-from bleuprint.config import ConfigError, experiments
+from bleuprint.config.compose import ConfigError, experiments
+from bleuprint.config.flags import argv, shell
+from bleuprint.config.schema import Files
 from bleuprint.corpus import iwslt14, lines
 from bleuprint.corpus.iwslt14 import read_archive
 from bleuprint.corpus.lines import check_aligned, hold_out, read_text
 from bleuprint.decoding.hypotheses import hypotheses
 from bleuprint.files import DataError, decode_lines, read_lines, write_lines
-from bleuprint.flags import argv, shell
-from bleuprint.schema import Files
-from bleuprint.scoring import score, sentence_scores
+from bleuprint.scoring.metrics import score, sentence_scores
 from bleuprint.text import tokenise
 from bleuprint.text.moses import detokenize, tokenize
 from bleuprint.text.tokenise import is_clean, prepare, tokens_of

@@ -18,8 +18,8 @@ import torch
 from conftest import SNAKEMAKE, Snakemake
 from drill import Kill
 
-from bleuprint import call
 from bleuprint import files as files_module
+from bleuprint.commands import call
 from bleuprint.files import DataError, link
 from bleuprint.training.resume import ready
 

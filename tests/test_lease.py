@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from conftest import ROOT, SNAKEMAKE
 
-from bleuprint import device
-from bleuprint.config import experiments
-from bleuprint.lease import take
+from bleuprint.config.compose import experiments
+from bleuprint.machine import device
+from bleuprint.machine.lease import take
 
 # What a job does: say which GPU it was given and when, and hold it for a while
 JOB = """
@@ -35,7 +35,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def lease(*arguments: str, seconds: float = 0.5) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "bleuprint.lease", *arguments, sys.executable, "-c", JOB, str(seconds)]
+    command = [sys.executable, "-m", "bleuprint.machine.lease", *arguments, sys.executable, "-c", JOB, str(seconds)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -94,16 +94,16 @@ def test_gpu_jobs_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device.model_threads(runtime("runtime.jobs_per_gpu=2"), 16) == 2
     assert device.model_threads(runtime("runtime.threads=1"), 16) == 5  # not sixteen jobs of which thirteen wait
     assert device.model_threads(runtime(), 2) == 1
-    assert device.lease(runtime(), False) == "python -m bleuprint.lease --gpus 0,1,2"
-    assert device.lease(runtime("runtime.jobs_per_gpu=2"), False).endswith("--gpus 0,1,2 --places 2")
+    assert device.launcher(runtime(), False) == "python -m bleuprint.machine.lease --gpus 0,1,2"
+    assert device.launcher(runtime("runtime.jobs_per_gpu=2"), False).endswith("--gpus 0,1,2 --places 2")
     deterministic = (
-        "env BLEUPRINT_DETERMINISTIC=1 CUBLAS_WORKSPACE_CONFIG=:4096:8 python -m bleuprint.lease --gpus 0,1,2"
+        "env BLEUPRINT_DETERMINISTIC=1 CUBLAS_WORKSPACE_CONFIG=:4096:8 python -m bleuprint.machine.lease --gpus 0,1,2"
     )
-    assert device.lease(runtime(), True) == deterministic
+    assert device.launcher(runtime(), True) == deterministic
     monkeypatch.setattr(device, "gpus", lambda: ())
     assert device.model_threads(runtime(), 16) == 16
     assert device.model_threads(runtime("runtime.threads=4"), 16) == 4
-    assert device.lease(runtime(), True) == ""
+    assert device.launcher(runtime(), True) == "python -m bleuprint.machine.allocator"
 
 
 SWEEP = ["--config", "recipe=demo", "seed=1,2,3,4"]
@@ -129,7 +129,8 @@ def test_snakemake_trains_on_each_of_two_gpus_at_once(
     arguments = [*SNAKEMAKE[3:], *SWEEP, f"overrides={TINY}"]
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv.pop(1));"
-        " from bleuprint import device, doctor; device.DEVICES = Path(sys.argv.pop(1));"
+        " from bleuprint.commands import doctor; from bleuprint.machine import device;"
+        " device.DEVICES = Path(sys.argv.pop(1));"
         " doctor.version = lambda name: '2.13.0'; from snakemake.cli import main; main()"
     )
     command = [sys.executable, "-c", script, str(ROOT / "workflow"), str(tmp_path / "dev"), *arguments]
@@ -145,7 +146,7 @@ def test_snakemake_trains_on_each_of_two_gpus_at_once(
         assert overlap([row for row in rows if row["gpu"] == gpu]) == 1
     assert {row["threads"] for row in rows} == {"1"}
     log = next((tmp_path / "results/training").glob("*/train.log")).read_text()
-    assert "+ python -m bleuprint.lease --gpus 0,1 fairseq-train" in log and "CUDA_VISIBLE_DEVICES=" in log
+    assert "+ python -m bleuprint.machine.lease --gpus 0,1 fairseq-train" in log and "CUDA_VISIBLE_DEVICES=" in log
     assert "--cpu" not in log
 
 

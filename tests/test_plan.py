@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bleuprint.config import ConfigError, experiments
+from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.files import DataError
-from bleuprint.folder import begin
-from bleuprint.plan import STAGES, Plan, plan
+from bleuprint.plan.keys import STAGES, Plan, plan
+from bleuprint.record.folder import begin
 
 
 def planned(**cli: Any) -> Plan:

@@ -13,14 +13,15 @@ import torch
 from conftest import ROOT, Snakemake
 from made_up import make_run
 
-from bleuprint import environment, verify
-from bleuprint.environment import facts, nvidia, revision
+from bleuprint.commands import verify
+from bleuprint.commands.pack import pack
+from bleuprint.commands.replay import again
+from bleuprint.commands.verify import problems
 from bleuprint.files import DataError, read_json, sha256, write_json
-from bleuprint.pack import pack
-from bleuprint.provenance import find, read
-from bleuprint.replay import again
-from bleuprint.same import compared, promise
-from bleuprint.verify import problems
+from bleuprint.machine import environment
+from bleuprint.machine.environment import facts, nvidia, revision
+from bleuprint.record.provenance import find, read
+from bleuprint.record.same import compared, promise
 
 
 @pytest.fixture(autouse=True)
@@ -266,7 +267,7 @@ def test_a_replay_compares_all_models_of_an_ensemble(monkeypatch: pytest.MonkeyP
 
 def bleuprint(*words: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     path = {"PYTHONPATH": str(ROOT / "workflow"), "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-m", "bleuprint.cli", *words]
+    command = [sys.executable, "-m", "bleuprint.commands.cli", *words]
     return subprocess.run(command, env=os.environ | env | path, capture_output=True, text=True)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import sacrebleu
 
-from bleuprint.config import experiments
+from bleuprint.config.compose import experiments
 from bleuprint.files import DataError
-from bleuprint.scoring import score, sentence_scores
+from bleuprint.scoring.metrics import score, sentence_scores
 
 HYPOTHESES = ["the cat sat on the mat .", "It 's a Dog ."]
 REFERENCES = ["The cat sat on the mat .", "it 's a small dog ."]

@@ -9,7 +9,7 @@ import pytest
 import soak
 from conftest import ROOT
 
-from bleuprint.flags import argv
+from bleuprint.config.flags import argv
 
 LAYER = {"layers": 1, "embed_dim": 32, "ffn_embed_dim": 64, "attention_heads": 2}
 FLAGS = (

@@ -17,7 +17,7 @@ from sacremoses import MosesTokenizer
 from subword_nmt.apply_bpe import BPE
 from subword_nmt.learn_bpe import learn_bpe
 
-from bleuprint.config import experiments
+from bleuprint.config.compose import experiments
 from bleuprint.files import DataError, read_lines, write_lines
 from bleuprint.text.fingerprint import differences, expected, fingerprint
 from bleuprint.text.learn_bpe import learn

@@ -14,9 +14,9 @@ import numpy
 import pytest
 import torch
 
-from bleuprint import device
-from bleuprint.config import experiments
+from bleuprint.config.compose import experiments
 from bleuprint.files import DataError, link
+from bleuprint.machine import device
 from bleuprint.training import checkpoint as checkpoint_module
 from bleuprint.training.checkpoint import average, pick
 from bleuprint.training.epochs import chosen, epochs, needed, prune
@@ -64,7 +64,11 @@ def test_what_a_resumed_training_did_again_counts_once() -> None:
 
 def test_the_clock_goes_on_over_all_sessions() -> None:
     """fairseq's begins anew when a training is resumed."""
-    session = ["+ python -m bleuprint.lease --gpus 0 fairseq-train data", TRAIN % 50, (TRAIN % 100).replace("12", "30")]
+    session = [
+        "+ python -m bleuprint.machine.lease --gpus 0 fairseq-train data",
+        TRAIN % 50,
+        (TRAIN % 100).replace("12", "30"),
+    ]
     rows = tidy([*session, *session[:1], TRAIN % 100, (TRAIN % 150).replace("12", "20")])
     assert [row["wall_seconds"] for row in rows] == [12, 30 + 12, 30 + 20]
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from bleuprint import export, translate
+from bleuprint.commands import export, translate
+from bleuprint.commands.translate import LIMIT, LONGEST, Trained
 from bleuprint.decoding import convert
 from bleuprint.files import DataError
-from bleuprint.translate import LIMIT, LONGEST, Trained
 
 CODES = "#version: 0.2\nh a\nha u\nhau s</w>\n"
 CONFIG = {
@@ -28,7 +28,7 @@ CONFIG = {
     "decoding": {"beam": 5, "lenpen": 1.2, "remove_bpe": True, "max_tokens": 8000, "required_batch_size_multiple": 1},
 }
 ENV = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "OMP_NUM_THREADS": "1"}
-COMMAND = [sys.executable, "-m", "bleuprint.cli"]
+COMMAND = [sys.executable, "-m", "bleuprint.commands.cli"]
 
 
 def run_of(tmp_path: Path, **decoding: Any) -> Trained:
@@ -246,10 +246,10 @@ def test_no_more_is_loaded_than_is_needed(demo: Path) -> None:
     """What a process loads before its first answer, the user waits for."""
     heavy = {"torch", "fairseq", "snakemake", "hydra", "requests", "sacrebleu"}
     code = f"""
-import sys, bleuprint.cli
+import sys, bleuprint.commands.cli
 sys.argv[1:] = ["translate", "--run", "transformer", {str(only(demo, "results/corpus/*/raw/test.de"))!r}]
 try:
-    bleuprint.cli.main()
+    bleuprint.commands.cli.main()
 finally:
     print(sorted({heavy} & set(sys.modules)), "ctranslate2" in sys.modules, file=sys.stderr)
 """

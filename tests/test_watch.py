@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from conftest import ROOT, SNAKEMAKE, Snakemake
 
-from bleuprint import watch
-from bleuprint.config import experiments
-from bleuprint.explain import explain
-from bleuprint.plan import FINISHED, STAGES, Plan, plan
+from bleuprint.commands import watch
+from bleuprint.config.compose import experiments
+from bleuprint.plan.explain import explain
+from bleuprint.plan.keys import FINISHED, STAGES, Plan, plan
 
 TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50 scoring.resamples=100"
 TRAIN = '| INFO | train_inner | {"epoch": 3, "update": 2.5, "loss": "4.125", "wps": "900.5", "num_updates": "1500", "wall": "60"}'  # noqa: E501
@@ -49,7 +49,7 @@ def put(plan: Plan, stage: str, which: int, text: str = "", run: int = 0) -> Non
 
 
 def bleuprint(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bleuprint.cli", *arguments]
+    command = [sys.executable, "-m", "bleuprint.commands.cli", *arguments]
     return subprocess.run(
         command, env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")}, capture_output=True, text=True
     )
@@ -102,7 +102,7 @@ def test_a_training_shows_its_figures() -> None:
         put(demo, stage, 1)
     old = TRAIN.replace('"wall": "60"', '"wall": "5000"').replace("2.5", "0.5").replace("1500", "300")
     begin = TRAIN.replace('"wall": "60"', '"wall": "20"').replace("2.5", "1.5").replace("1500", "900")
-    session = "+ python -m bleuprint.lease --gpus 0,1 fairseq-train data\nCUDA_VISIBLE_DEVICES=1\n"
+    session = "+ python -m bleuprint.machine.lease --gpus 0,1 fairseq-train data\nCUDA_VISIBLE_DEVICES=1\n"
     put(demo, "training", 0, f"{session}{old}\n{session}{begin}\n{VALID}\n{TRAIN}\n")
     first, second = states()
     assert vars(first) == {
@@ -135,7 +135,7 @@ def test_what_an_earlier_call_or_a_taken_gpu_left_is_waiting() -> None:
     log = Path(demo.runs[0].folder("training"), "train.log")
     os.utime(log, (time.time() - 3600, time.time() - 3600))
     assert watch.state(run, running=True).state == "silent 60 min"
-    put(demo, "training", 0, "+ python -m bleuprint.lease\nGPUs 0 are taken (waiting for a free GPU)\n")
+    put(demo, "training", 0, "+ python -m bleuprint.machine.lease\nGPUs 0 are taken (waiting for a free GPU)\n")
     assert watch.state(run, running=True).state == "waiting"
 
 
@@ -208,7 +208,7 @@ def test_a_table_on_a_terminal_and_ctrl_c() -> None:
     watch.CURRENT.write_text(json.dumps(current | {"host": "another"}))  # counts as going on
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
-    command = [sys.executable, "-m", "bleuprint.cli", "watch", "--interval", "0.1"]
+    command = [sys.executable, "-m", "bleuprint.commands.cli", "watch", "--interval", "0.1"]
     env = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "TERM": "xterm-256color"}
     with subprocess.Popen(
         command,

@@ -23,6 +23,6 @@ rule raw_text:
         # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
         where=lambda w, threads: corpus_arguments(PLAN.stage("corpus", w.corpus).experiment.corpus, PLAN.runtime),
     shell:
-        "(set -x; python -m bleuprint.folder {params.identity:q} results/corpus/{wildcards.corpus};"
+        "(set -x; python -m bleuprint.record.folder {params.identity:q} results/corpus/{wildcards.corpus};"
         " python -m bleuprint.corpus --config results/corpus/{wildcards.corpus}/config.yaml --output {output}"
         " --downloads results/corpus/{wildcards.corpus}/downloads {params.where:q}) 2>&1 | tee {log}"

@@ -1,7 +1,7 @@
 from bleuprint.decoding.engine import engine, quantisation, translate_how
 from bleuprint.decoding.engine import translate as ctranslate2_flags
-from bleuprint.device import launcher, model_threads, uses_gpu
-from bleuprint.fairseq_flags import PLUGIN, generate, generate_how
+from bleuprint.machine.device import launcher, model_threads, uses_gpu
+from bleuprint.plan.fairseq_flags import PLUGIN, generate, generate_how
 from bleuprint.files import canonical
 
 ENGINES = {key: engine(stage.experiment) for key, stage in PLAN.stages["decoding"].items()}
@@ -48,7 +48,7 @@ rule tune:
     shell:
         # Each point's translations lie in a folder that is no output: a call that was stopped goes on with the others
         "folder=results/decoding/{wildcards.decoding};"
-        " (set -x; python -m bleuprint.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
         " {params.launcher} python -m bleuprint.decoding.tune --grid {params.grid:q}"
         " --references {input.references}/valid.{params.target} --models {input.checkpoints} --folder $folder/tune"
         " --output {output.tuned} --flags {output.flags} --"
@@ -93,7 +93,7 @@ rule translate:
         ),
     shell:
         "folder=results/decoding/{wildcards.decoding};"
-        " (set -x; python -m bleuprint.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
         " {params.launcher} fairseq-generate {input.data} --path {params.path} {params.flags} {params.tuned}--results-path $folder {params.how};"
         " python -m bleuprint.decoding --generated {output.generated}"
         " --references {input.references}/test.{params.target} --language {params.target}"
@@ -161,7 +161,7 @@ rule translate_converted:
         how=lambda w, threads: translate_how(PLAN.stage("decoding", w.decoding).experiment, PLAN.runtime),
         launcher=lambda w, threads: launcher(PLAN.runtime, deterministic=False),
     shell:
-        "(set -x; python -m bleuprint.folder {params.identity:q} results/decoding/{wildcards.decoding};"
+        "(set -x; python -m bleuprint.record.folder {params.identity:q} results/decoding/{wildcards.decoding};"
         " {params.launcher} python -m bleuprint.decoding.ctranslate --model {input.model}"
         " --source {input.source}/test.{params.source} {params.flags} {params.how}"
         " --threads {threads} --language {params.target} --tokenizer {params.tokenizer}"

@@ -25,7 +25,7 @@ rule score:
         identity=lambda w: PLAN.stage("scoring", w.scoring).identity,
         target=lambda w: PLAN.stage("scoring", w.scoring).experiment.target,
     shell:
-        "(set -x; python -m bleuprint.folder {params.identity:q} results/scoring/{wildcards.scoring};"
+        "(set -x; python -m bleuprint.record.folder {params.identity:q} results/scoring/{wildcards.scoring};"
         " python -m bleuprint.scoring --config results/scoring/{wildcards.scoring}/config.yaml"
         " --tokens {input.tokens} {input.tokenized}/test.{params.target}"
         " --detokenised {input.text} {input.raw}/test.{params.target} --output {output.scores}"

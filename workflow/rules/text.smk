@@ -1,4 +1,4 @@
-from bleuprint.fairseq_flags import preprocess
+from bleuprint.plan.fairseq_flags import preprocess
 from bleuprint.text.fingerprint import expected
 
 
@@ -24,7 +24,7 @@ rule tokenise:
     params:
         identity=lambda w: PLAN.stage("text", w.text).identity,
     shell:
-        "(set -x; python -m bleuprint.folder {params.identity:q} results/text/{wildcards.text};"
+        "(set -x; python -m bleuprint.record.folder {params.identity:q} results/text/{wildcards.text};"
         " python -m bleuprint.text.tokenise --config results/text/{wildcards.text}/config.yaml --raw {input.raw}"
         " --output {output} --workers {threads}) 2>&1 | tee {log}"
 

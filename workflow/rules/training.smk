@@ -1,5 +1,5 @@
-from bleuprint.device import launcher, model_threads, products, uses_gpu
-from bleuprint.fairseq_flags import train, train_how
+from bleuprint.machine.device import launcher, model_threads, products, uses_gpu
+from bleuprint.plan.fairseq_flags import train, train_how
 from bleuprint.training import choice_flags, keep, kind_flags, length_flags
 
 
@@ -43,7 +43,7 @@ rule train:
     shell:
         # The save-dir is no output: it survives a failed job, and the next one goes on from its checkpoints
         "folder=results/training/{wildcards.training};"
-        " (set -x; python -m bleuprint.folder {params.identity:q} $folder;"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder;"
         " python -m bleuprint.training.resume --save-dir $folder/checkpoints {params.kind}; export OMP_NUM_THREADS={threads};"
         " {params.products} {params.launcher} {params.keep}fairseq-train {input.data} {params.flags} --save-dir $folder/checkpoints {params.how}) 2>&1"
         " | python -m bleuprint.training.progress --name {wildcards.training} --session {log} --log $folder/train.log --metrics {output.metrics}"

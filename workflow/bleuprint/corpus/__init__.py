@@ -1,7 +1,7 @@
 """The corpus stage: fetch, generate or take parallel text → raw, aligned, untokenised train, valid and test."""
 
-from bleuprint.schema import Corpus as CorpusConfig
-from bleuprint.schema import Files, Iwslt14, Local, Runtime
+from bleuprint.config.schema import Corpus as CorpusConfig
+from bleuprint.config.schema import Files, Iwslt14, Local, Runtime
 
 
 def arguments(corpus: CorpusConfig, runtime: Runtime) -> list[str]:

@@ -90,7 +90,7 @@ def obstacle(config: dict[str, Any]) -> str | None:
 
 def flags(config: dict[str, Any]) -> dict[str, Any]:
     """fairseq-generate's flags in a run's config."""
-    from bleuprint.schema import Decoding  # slow to load
+    from bleuprint.config.schema import Decoding  # slow to load
 
     return _set({key: value for key, value in config["decoding"].items() if key not in Decoding.own})
 

@@ -2,11 +2,11 @@
 
 from typing import Any, Literal
 
-from bleuprint.config import ConfigError
+from bleuprint.config.compose import ConfigError
+from bleuprint.config.flags import shell
+from bleuprint.config.schema import Experiment, Runtime
 from bleuprint.decoding.convert import CARRIED, cannot
-from bleuprint.device import cpu_batch, uses_gpu
-from bleuprint.flags import shell
-from bleuprint.schema import Experiment, Runtime
+from bleuprint.machine.device import cpu_batch, uses_gpu
 
 Engine = Literal["fairseq", "ctranslate2"]
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from sacrebleu.metrics.bleu import BLEU
 
+from bleuprint.config.flags import argv, shell
 from bleuprint.decoding.hypotheses import hypotheses
 from bleuprint.files import DataError, read_json, read_lines, sha256, write_json, write_lines
-from bleuprint.flags import argv, shell
 
 SUBSET = "valid"
 Point = dict[str, Any]  # beam, lenpen and, once tried, bleu

@@ -10,7 +10,7 @@ from sacrebleu.significance import PairedTest
 
 from bleuprint.files import read_lines
 from bleuprint.report.groups import Group, Run, metrics
-from bleuprint.scoring import scorer
+from bleuprint.scoring.metrics import scorer
 
 ALPHA = 0.05
 # Of fewer sentences that differ even all changed one way prove nothing: 2 · ½^5 > 0.05. sacrebleu's tests count only

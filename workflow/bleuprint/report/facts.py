@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bleuprint.files import read_json
-from bleuprint.provenance import benchmark, training_seconds
+from bleuprint.record.provenance import benchmark, training_seconds
 from bleuprint.report.groups import Run
 
 PARAMETERS = re.compile(r"num\. shared model params: ([\d,]+)")

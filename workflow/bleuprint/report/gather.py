@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from bleuprint.files import DataError, read_json, replacing, write_json, write_lines
-from bleuprint.provenance import LOGS, NAME, job, logs, record
+from bleuprint.record.provenance import LOGS, NAME, job, logs, record
 
 FORMAT = 2  # of a run's scores.json
 LINKS = [

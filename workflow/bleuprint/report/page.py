@@ -10,10 +10,10 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from bleuprint.config.differences import differing, flat
 from bleuprint.corpus.leaks import leak
-from bleuprint.differences import differing, flat
 from bleuprint.files import read_lines, replacing
-from bleuprint.provenance import shown
+from bleuprint.record.provenance import shown
 from bleuprint.report import figures, translations
 from bleuprint.report.comparison import Comparison
 from bleuprint.report.facts import checks, costs, environment, fingerprint

@@ -8,7 +8,7 @@ from sacrebleu.metrics.bleu import BLEUScore
 from bleuprint.files import read_json, read_lines
 from bleuprint.report.comparison import texts
 from bleuprint.report.groups import Group, Run, metrics
-from bleuprint.scoring import scorer
+from bleuprint.scoring.metrics import scorer
 
 LENGTHS = (10, 20, 30, 40)  # tokens of the source; the last bin has no upper end
 FEWEST = 10  # sentences that make a bin; the score of fewer would say nothing

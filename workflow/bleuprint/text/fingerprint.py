@@ -9,9 +9,9 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bleuprint.config import Choice
+from bleuprint.config.compose import Choice
+from bleuprint.config.schema import Iwslt14
 from bleuprint.files import canonical, sha256, write_json
-from bleuprint.schema import Iwslt14
 
 WAY_OUT = (
     'Look for the cause first. If it is the text that you want: overrides="corpus.expected=null" where nothing is '

@@ -1,7 +1,7 @@
 """The training stage: fairseq-train followed as it runs, then one checkpoint picked or averaged."""
 
-from bleuprint.flags import shell
-from bleuprint.schema import Training
+from bleuprint.config.flags import shell
+from bleuprint.config.schema import Training
 
 
 def length_flags(training: Training) -> str:

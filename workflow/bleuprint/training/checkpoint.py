@@ -1,13 +1,13 @@
 """python -m bleuprint.training.checkpoint: pick the best or last checkpoint, or average several epochs."""
 
 import argparse
-import importlib
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from bleuprint.files import DataError, link, replacing
+from bleuprint.training.checkpoints import load
 from bleuprint.training.epochs import chosen, epochs, scores
 
 CHOICES = ("best", "last", "average", "average_best", "average_around_best")
@@ -35,7 +35,6 @@ def pick(save_dir: Path, choice: str, count: int = 1, maximise: bool = False) ->
             raise DataError(f"{save_dir}: checkpoint{lost[0]}.pt, one of the last {count} epochs, was damaged; {ANEW}")
         found = [there[epoch] for epoch in kept]
     elif choice in ("average_best", "average_around_best"):
-        importlib.import_module("bleuprint.fairseq_plugin")  # allow-lists what fairseq's checkpoints need
         there = epochs(save_dir)
         found = [there[epoch] for epoch in chosen(choice, scores(there), count, maximise)]
     else:
@@ -47,13 +46,10 @@ def pick(save_dir: Path, choice: str, count: int = 1, maximise: bool = False) ->
 
 def average(paths: list[Path]) -> dict[str, Any]:
     """The last checkpoint with each parameter replaced by the mean over all, added up in float64."""
-    import torch
-
-    importlib.import_module("bleuprint.fairseq_plugin")
     state: dict[str, Any] = {}
     total: dict[str, Any] = {}
     for path in paths:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load(path)
         for name, tensor in state["model"].items():
             total[name] = total.get(name, 0) + tensor.double() if tensor.is_floating_point() else tensor
     state["model"] = {

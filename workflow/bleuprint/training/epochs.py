@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+
+from bleuprint.training.checkpoints import load
 
 EPOCH = re.compile(r"checkpoint(\d+)\.pt")
 
@@ -18,16 +19,13 @@ def epochs(save_dir: Path) -> dict[int, Path]:
 
 
 def scores(paths: Mapping[int, Path]) -> dict[int, float | None]:
-    """The `best_checkpoint_metric` of each epoch, as its checkpoint holds it; bleuprint's plugin must be loaded."""
+    """The `best_checkpoint_metric` of each epoch, as its checkpoint holds it."""
     return {epoch: _score(path, path.stat().st_mtime_ns) for epoch, path in paths.items()}
 
 
 @cache
 def _score(path: Path, changed: int) -> float | None:
-    import torch
-
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    value = state["extra_state"]["val_loss"]
+    value = load(path, mmap=True)["extra_state"]["val_loss"]
     return None if value is None or not math.isfinite(value) else float(value)
 
 

@@ -1,7 +1,6 @@
 """python -m bleuprint.training.resume: before fairseq-train goes on, checkpoints that are damaged are set aside."""
 
 import argparse
-import importlib
 import os
 import sys
 import zipfile
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from bleuprint.files import DataError, link
 from bleuprint.training.checkpoint import ANEW, CHOICES
+from bleuprint.training.checkpoints import load
 from bleuprint.training.epochs import EPOCH, epochs
 
 BEFORE = "checkpoint_before.pt"  # at an epoch's end the last one of its midst
@@ -25,11 +25,8 @@ def sound(path: Path) -> bool:
 
 def loads(path: Path) -> bool:
     """Whether torch reads it, too: it takes some damage to headers amiss that zipfile does not see."""
-    import torch
-
-    importlib.import_module("bleuprint.fairseq_plugin")  # allow-lists what fairseq's checkpoints need
     try:
-        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        load(path, mmap=True)
     except Exception:
         return False
     return True

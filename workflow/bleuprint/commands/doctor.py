@@ -1,0 +1,289 @@
+"""bleuprint doctor: whether what is planned can work here, and what it will cost, before anything is computed."""
+
+import importlib.util
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+import requests
+from tabulate import tabulate
+from tqdm import tqdm
+
+from bleuprint.config.flags import argv
+from bleuprint.config.schema import Files, Iwslt14
+from bleuprint.machine.device import gpus, pairs, refusal, target_tokens, update_freq, uses_bf16, uses_gpu, weights
+from bleuprint.machine.environment import PACKAGES, ROOT, nvidia
+from bleuprint.plan.explain import to_compute
+from bleuprint.plan.fairseq_flags import PLUGIN
+from bleuprint.plan.keys import Plan, Stage
+from bleuprint.training import kept
+
+LOCK = ROOT / "envs" / "requirements.lock"
+COMPILED = ("data/data_utils_fast", "data/token_block_utils_fast", "libbleu")
+PROGRAMS = ("fairseq-preprocess", "fairseq-train", "fairseq-generate", "flock", "tee")
+PAIR = 250  # bytes of a raw pair, about; a text stage holds it about six times
+STATE = 12  # bytes of a weight in a checkpoint: itself and Adam's two moments, in float32
+WORKING = 16  # bytes of a weight while training: the gradient, too
+BASE = 2**30  # bytes that a training takes besides
+ANSWER = 10  # seconds for a server to answer
+
+Missing = set[tuple[str, str]]  # (stage, key) of what is to be computed
+Row = tuple[str, str, str | None]  # what, what was found, and what is wrong with it, as a sentence
+
+
+def stands(plan: Plan) -> list[Row]:
+    """The installation: Python, packages against the lock, fairseq's compiled parts, programs, GPU."""
+    pins = (
+        dict(re.findall(r"^([\w.-]+)==(\S+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE)) if LOCK.exists() else {}
+    )
+    return [
+        ("Python", platform.python_version(), None),
+        _packages(pins),
+        _compiled(),
+        _programs(),
+        _gpu(plan),
+    ]
+
+
+def _packages(pins: dict[str, str]) -> Row:
+    wrong = []
+    for name in PACKAGES:
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            found = "missing"
+        if found != pins.get(name, found):
+            wrong.append(f"{name} {found}, not {pins[name]}")
+    said = (
+        f"{'; '.join(wrong)}: results may differ; make env installs what envs/requirements.lock names."
+        if wrong
+        else None
+    )
+    return "packages", f"{len(wrong)} unlike the lock" if wrong else f"as locked, torch {version('torch')}", said
+
+
+def _compiled() -> Row:
+    spec = importlib.util.find_spec("fairseq")
+    folder = Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else Path()
+    missing = [name for name in COMPILED if not list(folder.glob(f"{name}.*.so"))]
+    said = (
+        f"fairseq's compiled parts are missing ({', '.join(missing)}); install the wheel with make env."
+        if missing
+        else None
+    )
+    return "fairseq", "compiled parts missing" if missing else "compiled parts there", said
+
+
+def _programs() -> Row:
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    said = (
+        f"{', '.join(missing)}: not found; activate the environment, or: make env (flock is in util-linux)."
+        if missing
+        else None
+    )
+    return "programs", "missing: " + ", ".join(missing) if missing else "all found", said
+
+
+def _gpu(plan: Plan) -> Row:
+    names, driver = nvidia()
+    if not gpus():
+        return "GPU", "none visible", None
+    said = None
+    if uses_gpu(plan.runtime) and version("torch").endswith("+cpu"):
+        said = "a GPU is visible, but this torch is built for CPUs; install a CUDA build, or set runtime.device=cpu."
+    return "GPU", f"{', '.join(names) or len(gpus())}, driver {driver or 'unknown'}", said
+
+
+def room(plan: Plan, missing: Missing) -> list[Row]:
+    """Memory for the largest training, and disk space for all that is to be computed."""
+    needed = dict.fromkeys(plan.stages, 0.0)
+    for name, key in missing:
+        found = [path.stat() for path in Path("results", name, key).glob("**/*") if path.is_file()]
+        there = {one.st_ino: one.st_size for one in found}  # a checkpoint may have several names
+        needed[name] += max(0.0, size(name, plan.stages[name][key]) - sum(there.values()))
+    folder = Path("results").resolve()  # often a link to a larger disk
+    free, total = shutil.disk_usage(folder if folder.exists() else ".").free, sum(needed.values())
+    parts = ", ".join(f"{stage} {_bytes(value)}" for stage, value in needed.items() if value)
+    said = None
+    if total > free:
+        said = (
+            f"about {_bytes(total)} of disk space are needed ({parts}) and {_bytes(free)} are free in {folder}; "
+            "make room, use another folder (--directory), or average fewer epochs with training.average_last "
+            "or training.average_epochs."
+        )
+    trainings = [plan.stages["training"][key] for name, key in missing if name == "training"]
+    memory, has = (
+        max((BASE + WORKING * weights(one.experiment) for one in trainings), default=0),
+        psutil.virtual_memory(),
+    )
+    short = None
+    if memory > has.total:
+        short = f"a model needs about {_bytes(memory)} of memory, this machine has {_bytes(has.total)}; take a smaller."
+    return [
+        (
+            "memory",
+            f"{_bytes(has.available)} of {_bytes(has.total)} available, {_bytes(memory)} needed at least",
+            short,
+        ),
+        ("disk", f"{_bytes(free)} free, about {_bytes(total)} needed" + (f": {parts}" if parts else ""), said),
+    ]
+
+
+def size(name: str, stage: Stage) -> float:
+    """About how many bytes a stage's folder will take."""
+    experiment = stage.experiment
+    if name == "training":
+        # The epochs kept, an averaged one; the best, the last, the one before, and one being written
+        averaged = experiment.training.checkpoint.startswith("average")
+        return (kept(experiment.training) + averaged + 4) * STATE * weights(experiment)
+    return {"corpus": 2.0, "text": 6.0}.get(name, 0.0) * PAIR * pairs(experiment.corpus)
+
+
+def sources(plan: Plan, missing: Missing) -> list[Row]:
+    """For each file of a corpus that is to be fetched, whether the mirror or a server has it."""
+    rows = []
+    for name, key in sorted(missing):
+        corpus = plan.stages[name][key].experiment.corpus
+        if name == "corpus" and isinstance(corpus, Iwslt14 | Files):
+            archive = isinstance(corpus, Iwslt14)
+            names = [corpus.archive] if isinstance(corpus, Iwslt14) else [file.name for file in corpus.files.values()]
+            for file in names:
+                tried = [source if archive else f"{source.rstrip('/')}/{file}" for source in corpus.sources]
+                kept = Path("results", name, key, "downloads", file)
+                rows.append((file, str(kept), None) if kept.exists() else _source(file, plan.runtime.mirror, tried))
+    return rows
+
+
+def _source(file: str, mirror: str | None, tried: list[str]) -> Row:
+    if mirror and Path(mirror, file).is_file():
+        return file, f"in {mirror}", None
+    for source in tried:
+        if "://" not in source or source.startswith("file:"):
+            if Path(source.removeprefix("file://").removeprefix("file:")).is_file():
+                return file, source, None
+            continue
+        try:
+            with requests.get(source, timeout=ANSWER, stream=True) as answer:
+                if answer.ok:
+                    return file, source, None
+        except requests.RequestException:
+            continue
+    said = (
+        f'{file}: neither a mirror nor a server has it; put it into a folder and set overrides="runtime.mirror=FOLDER".'
+    )
+    return file, "not to be had", said
+
+
+def costs(plan: Plan, missing: Missing, threads: int) -> tuple[list[list[str]], list[str]]:
+    """What each training that is to be computed costs, by timed steps.
+
+    Returns:
+        Rows of its folder, updates, target tokens/s, time and a checkpoint's size; and what went wrong, in sentences.
+    """
+    rows, wrong, timed = [], [], {}
+    for key, stage in plan.stages["training"].items():
+        if ("training", key) not in missing:
+            continue
+        experiment = stage.experiment
+        tokens = target_tokens(experiment)
+        words = (*argv(experiment.model.flags() | experiment.training.flags()), str(experiment.text.merges))
+        if words not in timed:
+            timed[words] = steps(stage, threads)
+        found = timed[words]
+        if isinstance(found, str):
+            wrong.append(f"{key} could not be timed: {found}")
+            continue
+        updates = tokens / (experiment.training.max_tokens * update_freq(experiment.training))
+        time = tqdm.format_interval(tokens / found["tokens_per_second"])
+        speed, checkpoint = f"{found['tokens_per_second']:,.0f}", _bytes(STATE * found["parameters"])
+        rows.append([key, f"{updates:,.0f}", speed, time, checkpoint])
+    return rows, wrong
+
+
+def steps(stage: Stage, threads: int) -> dict[str, float] | str:
+    """`tokens_per_second` (target tokens) and `parameters` by a few updates on made-up batches, or why there are none.
+
+    Args:
+        stage: the training.
+        threads: CPU threads.
+    """
+    experiment = stage.experiment
+    words = argv(experiment.model.flags() | experiment.training.flags() | {"user_dir": PLUGIN})
+    order = {"words": words, "types": experiment.text.merges, "max_tokens": experiment.training.max_tokens}
+    order |= {"gpu": uses_gpu(experiment.runtime)}
+    order |= {"fp16": experiment.training.fp16, "bf16": uses_bf16(experiment.training, experiment.runtime)}
+    result = subprocess.run(
+        [sys.executable, "-m", "bleuprint.machine.timed"],
+        input=json.dumps(order),
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+        capture_output=True,
+        text=True,
+    )
+    if result.returncode != 0:
+        return (result.stderr.strip().splitlines() or [f"it ended with status {result.returncode}"])[-1]
+    found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+def refuse(plan: Plan, missing: Missing, threads: int, elsewhere: bool = False) -> None:
+    """What doctor finds without waiting, before the first job of a call.
+
+    Args:
+        plan: what the call is asked for.
+        missing: what of it is to be computed.
+        threads: CPU threads that a job may have.
+        elsewhere: whether the commands run in environments of their own (conda), of which this one says nothing.
+
+    Raises:
+        SystemExit: something cannot work; with a sentence for each.
+    """
+    stages = {name for name, _ in missing}
+    rows = room(plan, missing)
+    if not elsewhere and stages & {"text", "training", "decoding"}:
+        rows += [_compiled(), _programs()]
+    if not elsewhere and stages & {"training", "decoding"}:
+        rows.append(_gpu(plan))
+    if wrong := [said for _, _, said in rows if said] + refusals(plan, missing, threads):
+        sys.exit("\n".join(f"bleuprint: {said}" for said in wrong))
+
+
+def refusals(plan: Plan, missing: Missing, threads: int) -> list[str]:
+    """Why trainings should not start here, each sentence once."""
+    found = [refusal(plan.stages[name][key].experiment, threads) for name, key in sorted(missing) if name == "training"]
+    return list(dict.fromkeys(said for said in found if said))
+
+
+def doctor(plan: Plan) -> int:
+    """Print what is found and what the planned runs cost.
+
+    Returns:
+        The exit status: 0 if all can work.
+    """
+    threads = plan.runtime.threads or len(os.sched_getaffinity(0))
+    missing = to_compute(plan)
+    rows = [*stands(plan), *room(plan, missing), *sources(plan, missing)]
+    table = [[what, found, "PROBLEM" if said else "ok"] for what, found, said in rows]
+    print(tabulate(table, headers=["check", "found", ""], disable_numparse=True), flush=True)
+    wrong = [said for _, _, said in rows if said] + refusals(plan, missing, threads)
+    headers = ["training", "updates", "tokens/s", "time", "a checkpoint"]
+    cost, failed = costs(plan, missing, threads)
+    wrong += failed
+    if cost:
+        print(f"\n{tabulate(cost, headers=headers, disable_numparse=True)}")
+        print(f"\nWithout validation; timed just now on {'a GPU' if uses_gpu(plan.runtime) else f'{threads} threads'}.")
+    else:
+        print("\nNothing is to be trained." if not failed else "")
+    for said in wrong:
+        print(f"bleuprint: {said}", file=sys.stderr)
+    return int(bool(wrong))
+
+
+def _bytes(value: float) -> str:
+    return f"{value / 1e9:,.1f} GB" if value >= 1e8 else f"{value / 1e6:,.0f} MB"

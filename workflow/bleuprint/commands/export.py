@@ -1,0 +1,79 @@
+"""bleuprint export: a folder that translates with ctranslate2 alone, without fairseq and without bleuprint."""
+
+import os
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+from bleuprint.commands.translate import trained
+from bleuprint.decoding.convert import convert, obstacle, own_type
+from bleuprint.files import DataError, read_json, sha256
+from bleuprint.record.provenance import find, read
+
+EXAMPLE = Path(__file__).parent / "exported"
+PACKAGES = ("ctranslate2", "sacremoses", "subword-nmt")
+README = """# {run}
+
+A translation model from {source} to {target}, made with bleuprint and exported for CTranslate2 ({compute_type}).
+
+    pip install -r requirements.txt
+    python translate.py < text.{source} > text.{target}
+
+`translate.py` takes UTF-8, a sentence a line, and gives a line for each; it is meant to be read and copied from.
+`model/` holds the model with its vocabulary, `codes` the BPE merges, `config.yaml` how text, model and search were set.
+
+Scores on the test set of {corpus} ({sentences:,} sentences), with sacreBLEU's signature:
+
+{scores}
+
+They were measured by the run itself; int8 may move them a little.
+
+The model has learnt from {corpus}: whether it may be passed on is for that text's licence to say (IWSLT14's TED talks:
+CC BY-NC-ND; Multi30k: CC BY-NC-SA 4.0).
+"""
+
+
+def export(word: str, folder: Path, compute_type: str | None) -> None:
+    """Write the folder, whole or not at all.
+
+    Args:
+        word: the run, as `provenance.find` takes it.
+        folder: a new folder, or an empty one.
+        compute_type: `float32`, or `int8`, with which the model takes a quarter of the space; None: the run's own.
+
+    Raises:
+        DataError: the folder holds something, ctranslate2 cannot run the model, or a file is not as recorded.
+    """
+    run, known = trained(word), read(find(word))
+    compute_type = compute_type or own_type(run.config)
+    if reason := obstacle(run.config):
+        raise DataError(
+            f"{reason}; bleuprint translate runs it with fairseq, and bleuprint pack --checkpoint packs it for fairseq."
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder} is not empty; name a new folder.")
+    needed = {"text": ("codes", *(f"bin/dict.{language}.txt" for language in run.languages))}
+    for stage, names in (needed | {"training": ("checkpoint.pt",)}).items():
+        for name in names:
+            path, recorded = run.folders[stage] / name, known["stages"][stage]["files"].get(name)
+            if not path.is_file() or recorded is None or recorded["sha256"] != sha256(path):
+                raise DataError(f"{path} is not what was recorded; bleuprint verify {known['run']} says what changed.")
+    temporary = folder.absolute().with_name(f".{folder.name}.{os.getpid()}.part")
+    temporary.mkdir(parents=True)
+    try:
+        convert(run.config, run.folders, compute_type, temporary / "model")
+        shutil.copyfile(run.folders["text"] / "codes", temporary / "codes")
+        shutil.copyfile(find(word) / "config.yaml", temporary / "config.yaml")
+        shutil.copyfile(EXAMPLE / "translate.py", temporary / "translate.py")
+        requirements = "".join(f"{package}=={version(package)}\n" for package in PACKAGES)
+        (temporary / "requirements.txt").write_text(requirements, encoding="utf-8")
+        (temporary / "README.md").write_text(_readme(find(word), compute_type), encoding="utf-8")
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _readme(folder: Path, compute_type: str) -> str:
+    known = read_json(folder / "scores.json")
+    rows = [f"    {name} {one['score']:.2f}  {one['signature']}" for name, one in known["metrics"].items()]
+    return README.format(**known | {"compute_type": compute_type, "scores": "\n".join(rows)})

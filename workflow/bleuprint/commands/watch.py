@@ -1,0 +1,211 @@
+"""bleuprint watch: a live table of the runs, made of the files that Snakemake's jobs write."""
+
+import json
+import os
+import re
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from tqdm import tqdm
+
+from bleuprint.files import read_json, write_json
+from bleuprint.plan.keys import FINISHED, STAGES, Plan
+from bleuprint.training.progress import begins, fraction, metrics_of
+
+CURRENT = Path("results/current.json")
+TAIL = 200_000  # bytes of a training's log that are looked at
+COLUMNS = ("run", "stage", "state", "epoch", "updates", "loss", "BLEU", "words/s", "left", "device")
+SILENT = 10  # minutes without a line in its log after which a stage no longer counts as running
+WAITING = b"(waiting for a free GPU)\n"  # the end of a log while bleuprint.machine.lease waits
+LEASED = re.compile(rb"^CUDA_VISIBLE_DEVICES=(\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run is; all as text, empty where unknown."""
+
+    run: str
+    stage: str
+    state: str  # waiting, running, silent (its log does not grow: perhaps it has died), stopped or done
+    epoch: str = ""
+    updates: str = ""
+    loss: str = ""
+    bleu: str = ""
+    words_per_second: str = ""
+    left: str = ""
+    device: str = ""
+
+    def cells(self) -> list[str]:
+        """The row of the table."""
+        return list(vars(self).values())
+
+
+def remember(plan: Plan) -> None:
+    """Write down what the call of Snakemake that now begins makes, for `watch`."""
+    runs = [
+        {
+            "run": run.name,
+            "stages": {stage: run.folder(stage) for stage in STAGES},
+            "ensemble": [f"results/training/{key}" for key in run.ensemble],
+            "max_epoch": run.choice.experiment.training.max_epoch,
+            "max_update": run.choice.experiment.training.max_update,
+        }
+        for run in plan.runs
+    ]
+    write_json(CURRENT, {"host": socket.gethostname(), "process": os.getpid(), "runs": runs})
+
+
+def current() -> dict[str, Any] | None:
+    """What the last call of Snakemake here wrote down; None if there was none."""
+    try:
+        known: dict[str, Any] = read_json(CURRENT)
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return known
+
+
+def alive(known: dict[str, Any]) -> bool:
+    """Whether the call of Snakemake is still there; one on another machine counts as being so."""
+    if known["host"] != socket.gethostname():
+        return True
+    try:
+        return b"snakemake" in Path("/proc", str(known["process"]), "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
+    """Where a run of current.json is.
+
+    Args:
+        run: `run`, `stages`, `ensemble` (the folders of its other trainings), `max_epoch`, `max_update`.
+        running: whether Snakemake still works on it.
+        since: when this call of Snakemake began (seconds of the epoch); a log of an earlier one is no sign of work.
+    """
+    folders = {stage: Path(folder) for stage, folder in run["stages"].items()}
+    trainings = [folders["training"], *map(Path, run.get("ensemble", []))]
+    # Of an ensemble the training that is still to be waited for
+    unfinished = [folder for folder in trainings if not (folder / FINISHED["training"]).exists()]
+    folders["training"] = (unfinished or trainings)[0]
+    gathered = Path("results/runs", run["run"], "scores.json").exists()
+    open_stages = [stage for stage in STAGES if not gathered and not (folders[stage] / FINISHED[stage]).exists()]
+    stage = open_stages[0] if open_stages else "scoring"
+    logs = sorted(folders[stage].glob("*.log"), key=lambda log: log.stat().st_mtime)
+    word = "waiting"
+    if not open_stages:
+        word = "done"
+    elif logs and not running:
+        word = "stopped"
+    elif logs and logs[-1].stat().st_mtime >= since and not _tail(logs[-1]).endswith(WAITING):
+        silent = (time.time() - logs[-1].stat().st_mtime) / 60
+        word = "running" if silent < SILENT else f"silent {silent:.0f} min"
+    figures = _training(run, folders["training"] / "train.log", word == "running" and stage == "training")
+    return State(run["run"], stage, word, **figures)
+
+
+def _training(run: dict[str, Any], log: Path, going: bool) -> dict[str, str]:
+    """The columns that a training's log fills."""
+    if not log.exists():
+        return {}
+    tail = _tail(log)
+    lines = tail.decode("utf-8", errors="replace").splitlines()
+    rows = [row for row in map(metrics_of, lines) if row is not None]
+    session = max((number for number, line in enumerate(lines) if begins(line)), default=0)
+    if not rows:
+        return {}
+    last = rows[-1]
+    losses = [f"{row['loss']:.3f}" for row in rows if row["split"] == "train" and "loss" in row]
+    bleus = [f"{row['bleu']:.1f}" for row in rows if row["split"] == "valid" and "bleu" in row]
+    speeds = [
+        f"{row['words_per_second']:,.0f}" for row in rows if row["split"] == "train" and "words_per_second" in row
+    ]
+    clocks = [row for row in map(metrics_of, lines[session:]) if row is not None and "wall_seconds" in row]
+    left = _left(clocks, run) if going else ""
+    epochs = f"/{run['max_epoch']}" if run["max_epoch"] else ""
+    leased = LEASED.findall(_head(log) + tail)
+    return {
+        "epoch": f"{last['epoch']:.1f}{epochs}",
+        "updates": f"{last['updates']:,}",
+        "loss": losses[-1] if losses else "",
+        "bleu": bleus[-1] if bleus else "",
+        "words_per_second": speeds[-1] if speeds and going else "",
+        "left": left,
+        "device": f"GPU {leased[-1].decode()}" if leased else "CPU",
+    }
+
+
+def _left(rows: list[dict[str, Any]], run: dict[str, Any]) -> str:
+    """The time left by the pace between the first and the last row of one session, whose clock its own is."""
+    if len(rows) < 2:
+        return ""
+    first, last = (fraction(row, run["max_epoch"], run["max_update"]) for row in (rows[0], rows[-1]))
+    if last <= first:
+        return ""
+    return tqdm.format_interval((rows[-1]["wall_seconds"] - rows[0]["wall_seconds"]) / (last - first) * (1 - last))
+
+
+def _tail(log: Path) -> bytes:
+    with open(log, "rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL))
+        return file.read()
+
+
+def _head(log: Path) -> bytes:
+    with open(log, "rb") as file:
+        return file.read(20_000)
+
+
+def table(states: list[State]) -> Table:
+    """The states as a table for the terminal."""
+    shown = Table(*COLUMNS, box=None, header_style="bold", pad_edge=False)
+    for one in states:
+        style = {"running": "bold", "done": "green", "stopped": "red"}.get(one.state, "dim")
+        shown.add_row(*one.cells(), style=style)
+    return shown
+
+
+def line(one: State) -> str:
+    """A state as one plain line."""
+    named = zip(COLUMNS[3:], one.cells()[3:], strict=True)
+    figures = [f"{name} {value}" for name, value in named if value]
+    return f"{one.run}: " + ", ".join([f"{one.stage} {one.state}", *figures])
+
+
+def watch(interval: float) -> None:
+    """Show the runs of the current call of Snakemake until it ends, or those of the last one once.
+
+    Args:
+        interval: seconds between two looks.
+    """
+    if not CURRENT.exists():
+        print("There are no runs in results/ here yet; start some with: snakemake --cores all")
+        return
+    console = Console()
+    said: dict[str, str] = {}
+    states: list[State] = []
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        while True:
+            if (known := current()) is None:
+                break
+            running = alive(known)
+            since = CURRENT.stat().st_mtime
+            states = [state(run, running, since) for run in known["runs"]]
+            if console.is_terminal:
+                live.update(table(states), refresh=True)
+            else:
+                for one in states:
+                    if said.get(one.run) != line(one):
+                        said[one.run] = line(one)
+                        print(said[one.run], flush=True)
+            if not running or all(one.state == "done" for one in states):
+                break
+            time.sleep(interval)
+    if any(one.state == "stopped" for one in states):
+        print("No snakemake is at work here; the same command goes on with what was stopped.", file=sys.stderr)

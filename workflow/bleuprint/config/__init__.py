@@ -1,0 +1,1 @@
+"""The config: composed by Hydra, checked by its schema, rendered as flags."""

@@ -1,0 +1,1 @@
+"""What the stages run on: devices, memory, versions."""

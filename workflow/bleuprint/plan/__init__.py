@@ -1,0 +1,1 @@
+"""From an experiment to what has to be computed: folders, flags, costs."""

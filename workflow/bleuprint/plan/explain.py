@@ -1,0 +1,129 @@
+"""bleuprint explain: which stages each run shares, reuses or computes, and because of which key."""
+
+import atexit
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tabulate import tabulate
+
+from bleuprint.config.differences import differing, flat
+from bleuprint.plan.keys import FINISHED, STAGES, Plan, Run, Stage
+
+RESULTS = Path("results")
+KEYS = 5  # named at most, of those in which two folders differ
+
+
+def finished(stage: str, key: str) -> bool:
+    """Whether that stage's folder holds its result."""
+    return (RESULTS / stage / key / FINISHED[stage]).exists()
+
+
+def explain(plan: Plan) -> str:
+    """A table of runs and stages, then for each folder to be computed why none that is there will do."""
+    missing = to_compute(plan)
+    rows = [[run.name, *(_cell(plan, run, stage, missing) for stage in STAGES)] for run in plan.runs]
+    lines = [tabulate(rows, headers=["run", *STAGES], disable_numparse=True), ""]
+    for stage in STAGES:
+        known = _known(stage)
+        for key, one in plan.stages[stage].items():
+            if (stage, key) in missing:
+                lines.append(f"{stage}/{key}: {_because(stage, one, known)}")
+            known[key] = one.slice
+    return "\n".join(lines).rstrip()
+
+
+def to_compute(plan: Plan) -> set[tuple[str, str]]:
+    """(stage, key) of the folders that a run needs and that are not finished, or are made from such a one.
+
+    A run that has been gathered needs none of its stages again, even where a folder was deleted since.
+    """
+    missing: set[tuple[str, str]] = set()
+    for run in plan.runs:
+        if (RESULTS / "runs" / run.name / "scores.json").exists():
+            continue
+        anew: dict[str, bool] = {}  # whether a folder of that stage is computed
+        for stage, key in run.needs:
+            before = STAGES[: STAGES.index(stage)]
+            if any(anew.get(one) for one in before) or not finished(stage, key):
+                anew[stage] = True
+                missing.add((stage, key))
+    return missing
+
+
+def _cell(plan: Plan, run: Run, stage: str, missing: set[tuple[str, str]]) -> str:
+    folders = [one for one in run.needs if one[0] == stage]  # of an ensemble several trainings
+    computed = sum(one in missing for one in folders)
+    runs = sum(folders[0] in other.needs for other in plan.runs)
+    shared = f", shared by {runs}" if runs > 1 else ""
+    if len(folders) > 1:
+        return f"{computed} computed, {len(folders) - computed} reused"
+    return ("computed" if computed else "reused") + shared
+
+
+def _known(stage: str) -> dict[str, dict[str, Any]]:
+    """The slices of the finished folders of a stage."""
+    found = {}
+    for path in sorted((RESULTS / stage).glob("*/config.yaml")):
+        if finished(stage, path.parent.name):
+            try:
+                slice_ = yaml.safe_load(path.read_text(encoding="utf-8"))
+            except (yaml.YAMLError, UnicodeDecodeError):
+                continue
+            if isinstance(slice_, dict):
+                found[path.parent.name] = slice_
+    return found
+
+
+def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
+    """Why a folder is computed: the keys in which it differs from the nearest one that there is."""
+    if one.key in known:
+        return "made anew with the stage before it"
+    if not known:
+        return "the first of its kind"
+    near, keys = "", flat(one.slice)
+    for key, slice_ in known.items():
+        found = differing([one.slice, slice_])
+        if len(found) < len(keys) or not near:
+            near, keys = key, found
+        if len(keys) == 1:  # as near as can be: a long sweep is not compared with all of itself
+            break
+    if not keys:
+        return f"the same keys as {near}, under another name"
+    parent = keys.pop("parent", None)
+    words = [f"{dotted(stage, key)}={_value(here)} (there {_value(there)})" for key, (here, there) in keys.items()]
+    shown = ", ".join(words[:KEYS]) + (f" and {len(words) - KEYS} more keys" if len(words) > KEYS else "")
+    if parent is not None:
+        above = f"made from another {STAGES[STAGES.index(stage) - 1]}"
+        shown = f"{shown} and {above}" if shown else above
+    return f"unlike {near}: {shown}"
+
+
+def dotted(stage: str, key: str) -> str:
+    """A slice's key as it is written in overrides."""
+    if key == "decontaminate":  # done in the text stage, said of the corpus
+        return f"corpus.{key}"
+    return key if stage == "training" or key in ("source", "target", "format") else f"{stage}.{key}"
+
+
+def _value(value: Any) -> str:
+    return "absent" if value is None else str(value)
+
+
+def explain_dry_run(workflow: Any, plan: Plan) -> None:
+    """Explain the plan at the end of a dry run, below Snakemake's list of jobs.
+
+    Args:
+        workflow: Snakemake's; it knows only after reading the rules that it makes a dry run, and calls no hook in one.
+        plan: what this call is asked for.
+    """
+    here = os.getcwd()
+
+    def say() -> None:
+        if workflow.dryrun:
+            os.chdir(here)  # by now Snakemake is back where it was called
+            print(f"\n{explain(plan)}", file=sys.stderr)
+
+    atexit.register(say)

@@ -1,0 +1,172 @@
+"""The flags of each fairseq command, and fairseq's own parser asked about them before any work.
+
+`python -m bleuprint.plan.fairseq_flags` checks every recipe with every model, so that a new set-up knows them.
+"""
+
+import contextlib
+import difflib
+import hashlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bleuprint.config.compose import CONFIG_DIR, ConfigError, experiments, group_files
+from bleuprint.config.flags import argv, shell
+from bleuprint.config.schema import Experiment, Runtime
+from bleuprint.files import canonical
+from bleuprint.machine.device import cpu_batch, uses_gpu
+
+PLUGIN = Path(os.path.relpath(Path(__file__).parents[1] / "fairseq_plugin"))
+TRAINING = "fairseq-train"
+DECODING = "fairseq-generate"
+# fairseq is slow to load (some 3 s), so that its word is remembered beside the packages it came from
+KNOWN = Path(sys.prefix) / "share" / "bleuprint" / "known-flags"
+
+Command = tuple[str, tuple[str, ...]]
+
+
+def preprocess(experiment: Experiment) -> str:
+    """What fairseq-preprocess makes of the BPE'd text, for the shell."""
+    languages = {"source_lang": experiment.source, "target_lang": experiment.target}
+    return shell(languages | {"joined_dictionary": experiment.text.joined_dictionary})
+
+
+def train(experiment: Experiment) -> str:
+    """What fairseq-train trains, for the shell."""
+    return shell(experiment.model.flags() | experiment.training.flags() | {"seed": experiment.seed})
+
+
+def train_how(experiment: Experiment, runtime: Runtime, folder: str) -> str:
+    """How fairseq-train runs: device, log, and TensorBoard's event files in the stage's folder if configured."""
+    log: dict[str, Any] = {"log_format": "json", "log_interval": runtime.log_interval}
+    log["tensorboard_logdir"] = f"{folder}/tensorboard" if runtime.tensorboard else None
+    given = experiment.model.flags() | experiment.training.flags()
+    return shell({"user_dir": PLUGIN} | device_flags(experiment, runtime) | loading(given, runtime) | log)
+
+
+def generate(experiment: Experiment) -> str:
+    """What fairseq-generate decodes with, for the shell."""
+    return shell(experiment.decoding.flags())
+
+
+def generate_how(experiment: Experiment, runtime: Runtime) -> str:
+    """How fairseq-generate runs; of a flag that is given twice the latter holds."""
+    how = device_flags(experiment, runtime) | loading(experiment.decoding.flags(), runtime)
+    return shell({"user_dir": PLUGIN} | how | cpu_batch(experiment, runtime))
+
+
+def device_flags(experiment: Experiment, runtime: Runtime) -> dict[str, Any]:
+    """`--cpu`; or one GPU, since with two the batches and so the scores would be others, and `--fp16` if configured."""
+    return {"distributed_world_size": 1, "fp16": experiment.training.fp16} if uses_gpu(runtime) else {"cpu": True}
+
+
+def loading(given: dict[str, Any], runtime: Runtime) -> dict[str, Any]:
+    """Return how batches are loaded on a CPU: by a thread, as a process would become a second copy of the memory.
+
+    Args:
+        given: the command's other flags; whoever gives `num_workers` keeps it.
+        runtime: which device.
+    """
+    return {} if uses_gpu(runtime) or "num_workers" in given else {"num_workers": 0}
+
+
+def commands(experiment: Experiment) -> list[Command]:
+    """The experiment's commands that take any flag, without folders, seed and device."""
+    return [
+        (TRAINING, tuple(argv(experiment.model.flags() | experiment.training.flags()))),
+        (DECODING, ("--path", "checkpoint.pt", *argv(experiment.decoding.flags()))),
+    ]
+
+
+def check(experiments: Iterable[Experiment]) -> None:
+    """Have fairseq's parser read the flags of all experiments.
+
+    Raises:
+        ConfigError: with the parser's own words.
+    """
+    wanted = {command for experiment in experiments for command in commands(experiment)}
+    unknown = sorted(command for command in wanted if not _mark(command).exists())
+    if not unknown:
+        return
+    for (program, _), complaint in zip(unknown, complaints(unknown), strict=True):
+        if complaint is not None:
+            raise ConfigError(f"{program}: {complaint}; see {program} --help for its flags")
+    with contextlib.suppress(OSError):  # a read-only environment just asks again
+        KNOWN.mkdir(parents=True, exist_ok=True)
+        for command in unknown:
+            _mark(command).touch()
+
+
+def complaints(commands: list[Command]) -> list[str | None]:
+    """What fairseq's parser says against each command, or None.
+
+    Raises:
+        ConfigError: fairseq cannot be loaded.
+    """
+    # In a process of its own: fairseq brings torch, and changes logging and Hydra's state
+    result = subprocess.run(
+        [sys.executable, "-m", "bleuprint.plan.fairseq_flags", "--parse"],
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+    )
+    if result.returncode != 0:
+        raise ConfigError(f"fairseq could not be loaded to check its flags: {result.stderr.strip()[-500:]}")
+    found: list[str | None] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+def _mark(command: Command) -> Path:
+    text = canonical([version("ve-fairseq"), command])
+    return KNOWN / hashlib.sha256(text.encode()).hexdigest()
+
+
+def _parse(command: Command) -> str | None:
+    """fairseq's complaint about a command, or None."""
+    from fairseq import options
+
+    program, words = command
+    parser = options.get_training_parser() if program == TRAINING else options.get_generation_parser()
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            options.parse_args_and_arch(parser, ["data", "--user-dir", str(PLUGIN), *words])
+    except SystemExit:
+        return _short(errors.getvalue().strip().splitlines()[-1].partition("error: ")[2])
+    except (ValueError, TypeError, SyntaxError, NameError, AssertionError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _short(complaint: str) -> str:
+    """The parser's complaint; of several hundred choices only those that resemble the wrong one."""
+    wrong = re.fullmatch(r"(.*invalid choice: '?(.*?)'?) \(choose from (.*)\)", complaint)
+    if wrong is None:
+        return complaint
+    near = difflib.get_close_matches(wrong[2], re.findall(r"[\w.-]+", wrong[3]), 5, cutoff=0.5)
+    return wrong[1] + (f" (did you mean {', '.join(near)}?)" if near else "")
+
+
+def main() -> None:
+    """Entry point: check what stands on standard input (--parse), or all that config/ offers."""
+    if "--parse" in sys.argv:
+        found = [_parse((program, tuple(words))) for program, words in json.load(sys.stdin)]
+        print(json.dumps(found))
+        return
+    models = ",".join(group_files()["model"])
+    try:
+        recipes = ",".join(group_files()["recipe"])
+        check(choice.experiment for choice in experiments({"recipe": recipes, "model": models}))
+    except ConfigError as error:
+        sys.exit(f"bleuprint: {CONFIG_DIR}: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a finished run leaves behind: its provenance, and whether two runs are the same."""

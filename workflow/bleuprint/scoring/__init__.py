@@ -1,0 +1,1 @@
+"""The scoring stage: hypotheses are compared with their references."""
