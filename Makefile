@@ -1,5 +1,5 @@
-# make demo, make test and make bench set themselves up; a second call installs nothing.
-# The first of these that is 3.11 or 3.12; another one: make env PYTHON=...
+# Every target sets itself up; a second call installs nothing. The text after ## is what `make help` prints.
+# The first of these that is 3.11 or 3.12; another one: make env PYTHON=..., or PYTHON in the environment
 SUPPORTED := import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
 PYTHON ?= $(firstword $(foreach python,python3 python3.12 python3.11,$(shell $(python) -c '$(SUPPORTED)' 2>/dev/null && echo $(python))) python3)
 VENV := .venv
@@ -7,9 +7,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: env demo test fuzz drill browser bench bench-gpu gpu-data wheels lock
+.PHONY: help env demo check unit lint test nightly drill fuzz soak browser docs bench bench-gpu gpu-data wheels lock
 
-env: $(STAMP)
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+env: $(STAMP) ## Install everything into .venv
 
 # --no-deps: the lock holds all there is to install, and every file's hash. torch comes after it, so that it finds
 # what it needs; its own build (CPU, or CUDA and its libraries) is the machine's choice.
@@ -22,38 +25,58 @@ $(STAMP): envs/requirements.lock envs/torch.txt pyproject.toml
 	$(BIN)/python -m bleuprint.plan.fairseq_flags
 	touch $@
 
-demo: env
+demo: env ## Run the whole pipeline on a generated corpus: minutes on a CPU
 	snakemake --cores all --config recipe=demo
 
-test: env browser
+# Two jobs at a time, each one's output in one piece
+check: env ## Check before each commit: linters, types, unit tests (about a minute)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit lint
+
+# Tests that start no Snakemake, no fairseq and no browser; tests/conftest.py marks the others `slow`
+unit: env ## Run the unit tests alone
+	pytest -m "not slow"
+
+# .pre-commit-config.yaml calls the same commands
+lint: env ## Check format, style and types alone
 	ruff format --check .
 	ruff check .
 	mypy
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
-	pytest
 
-# Many more of the made-up hostile inputs that `make test` tries a few of, and others each time; a quarter of an hour
-fuzz: env
-	FUZZ=40 pytest tests/test_hostile.py
+# --shares: a test file that takes much longer than it used to fails (tests/conftest.py)
+test: env browser lint ## Check everything: linters, types, all tests (half an hour)
+	pytest --shares
 
-# The demo, killed at random moments over all its stages, other ones each time, ends in the same bits; ten minutes
-drill: env
+nightly: drill fuzz soak ## Test what takes long: drill, fuzz and soak, one after the other
+
+# Other moments each time
+drill: env ## Kill the demo at random moments; it must end in the same bits (ten minutes)
 	python tests/drill.py
 
+# The inputs of `make test`, many more of them, and others each time
+fuzz: env ## Try many more hostile inputs than `make test` (a quarter of an hour)
+	FUZZ=40 pytest tests/test_hostile.py
+
+soak: env ## Train for 100 epochs; neither memory nor processes may grow
+	python tests/soak.py
+
 # The report is tested in headless Chromium: Debian's, installed here if that is possible
-browser:
+browser: ## Install Chromium for the tests of the report, where apt-get can
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null \
 	|| { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1 \
 	|| echo 'The report is not tested in a browser: there is no chromium with chromedriver, and apt-get could not install them.'
 
-# Two cores, 17 minutes; its parts and options: python bench/run.py --help
-bench: env
+docs: env ## Write the tables of config/README.md from the schema and the files of config/
+	python -m bleuprint.commands.document
+
+# Its parts and options: python bench/run.py --help
+bench: env ## Measure speed beside other programs (17 minutes on two cores)
 	python bench/run.py
 
-# Less than ten minutes on a GPU; what it needs and measures: bench/gpu.py. With WHEELS=FOLDER nothing is fetched, and
+# What it needs and measures: bench/gpu.py. With WHEELS=FOLDER nothing is fetched, and
 # PYTHON is one that has torch; its packages are not touched
-bench-gpu: $(if $(WHEELS),,env)
+bench-gpu: $(if $(WHEELS),,env) ## Measure settings on a GPU (less than ten minutes)
 ifdef WHEELS
 	$(PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --upgrade --target bench/.gpu $(WHEELS)/*.whl
 	PYTHONPATH=$(CURDIR)/bench/.gpu $(PYTHON) bench/gpu.py
@@ -63,13 +86,12 @@ endif
 
 # The text that it is measured on, of an archive in the layout of IWSLT14's
 ARCHIVE ?= ../shared/data/iwslt14_sample/de-en.tgz
-gpu-data: env
+gpu-data: env ## Pack the text that bench-gpu measures on
 	python bench/gpu.py --pack $(ARCHIVE)
 
-wheels:
+wheels: ## Download the packages that bench-gpu needs offline
 	$(PYTHON) bench/wheels.py wheels
 
-# For maintainers: resolve pyproject.toml anew (needs uv), and write the conda files that go with it
-lock: env
+lock: env ## For maintainers: resolve pyproject.toml again (needs uv), and write the conda files
 	uv pip compile pyproject.toml --group dev --python-version 3.11 --constraint envs/torch.txt --torch-backend cpu --no-emit-package torch --generate-hashes --no-header --output-file envs/requirements.lock
 	python envs/update.py

@@ -6,10 +6,12 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# So that the rules' commands find the package in conda environments of their own, too; and their lock (call.py)
-sys.path.insert(0, f"{workflow.basedir}/workflow")
+# The rules' commands find the package also in conda environments of their own, and hold the jobs' lock (call.py).
+# Snakemake formats the prefix: `:q` quotes the path for bash, doubled braces become single ones
+sys.path.insert(0, PACKAGE := f"{workflow.basedir}/workflow")
 shell.prefix(
-    f'set -euo pipefail; export PYTHONPATH="{sys.path[0]}"; mkdir -p results; exec 9>>results/.jobs; flock --shared 9 || true; '
+    "set -euo pipefail; export PYTHONPATH={PACKAGE:q}${{PYTHONPATH:+:$PYTHONPATH}}; mkdir -p results;"
+    " exec 9>>results/.jobs; flock --shared 9 || true; "
 )
 
 from bleuprint.commands.call import after_failure, after_success, begin, forget_killed
@@ -18,8 +20,6 @@ from bleuprint.plan.keys import planned
 
 forget_killed(workflow)
 PLAN = planned(config)
-CORES = workflow.cores or 1
-THREADS = PLAN.runtime.threads or CORES
 explain_dry_run(workflow, PLAN)
 
 
@@ -29,6 +29,7 @@ rule all:
         "results/report/comparison.json",
 
 
+include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/text.smk"
 include: "workflow/rules/training.smk"

@@ -1,17 +1,92 @@
 """What several test files share: the project's folder, real data, Snakemake in a folder of its own, fake fairseq."""
 
+import itertools
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from operator import itemgetter
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Seconds of each long test file in `make test` on an idle machine of two cores; a fixture of the whole session counts
+# for the first file that asks for it. After a change that is meant to take longer: `pytest --shares` prints them.
+SECONDS = {
+    "test_bench": 60,
+    "test_bf16": 60,
+    "test_checks": 90,
+    "test_corpus": 90,
+    "test_criteria": 60,
+    "test_end_to_end": 200,
+    "test_hostile": 200,
+    "test_kill": 250,
+    "test_lease": 90,
+    "test_page": 120,
+    "test_provenance": 90,
+    "test_soak": 150,
+    "test_text": 90,
+    "test_translate": 250,
+    "test_watch": 60,
+    "test_workflow": 200,
+}
+DEFAULT = 30.0  # seconds of any other test file
+HEADROOM = 3.0  # times as long as on an idle machine, because machines are shared
+
+# A test that asks for one of these starts Snakemake, fairseq or a browser, and is no unit test
+SLOW_FIXTURES = {"snakemake", "fake_fairseq", "fairseq", "sample_text", "demo", "ask", "nothing_known", "driver"}
+
+
+def too_long(seconds: dict[str, float]) -> list[str]:
+    """Return a sentence for each test file that took more than its share of time.
+
+    A slower machine makes all files slower, so the shares grow with the median over the files in SECONDS.
+    """
+    ratios = [seconds[name] / usual for name, usual in SECONDS.items() if name in seconds]
+    pace = max(1.0, median(ratios)) if ratios else 1.0
+    shares = {name: HEADROOM * pace * SECONDS.get(name, DEFAULT) for name in seconds}
+    return [
+        f"tests/{name}.py took {seconds[name]:.0f} s and its share is {share:.0f} s: make it faster, move what is long "
+        "to make nightly, or raise its share in tests/conftest.py"
+        for name, share in shares.items()
+        if seconds[name] > share
+    ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shares", action="store_true", help="fail if a test file takes more than its share of time")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark `slow` what is no unit test; a test or a file can also bear the mark itself."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", [])):
+            item.add_marker("slow")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a whole run in which a test file took too long."""
+    if not session.config.getoption("--shares"):
+        return
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    seconds: dict[str, float] = defaultdict(float)
+    for report in itertools.chain(*reporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            seconds[Path(report.nodeid.partition("::")[0]).stem] += report.duration
+    longest = sorted(seconds.items(), key=itemgetter(1), reverse=True)
+    reporter.write_line("\n\nseconds: " + ", ".join(f"{name} {value:.0f}" for name, value in longest))
+    if sentences := too_long(seconds):
+        session.shouldfail = "; ".join(sentences)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
 
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -72,7 +147,7 @@ def sample_overrides(data: Path) -> str:
 
 
 def jobs(result: subprocess.CompletedProcess[str]) -> dict[str, int]:
-    """The job counts that Snakemake printed."""
+    """Return the job counts that Snakemake printed."""
     assert result.returncode == 0, result.stderr
     counts = {}
     lines = (result.stdout + result.stderr).splitlines()

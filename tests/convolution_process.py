@@ -1,8 +1,9 @@
-"""What test_convolutions.py asks fairseq's convolutions, with bleuprint's band matrices and without, in a process."""
+"""Compute with fairseq's convolutions, with and without bleuprint's band matrices, for test_convolutions.py."""
 
-import logging
+import sys
 from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,28 +16,13 @@ from torch import Tensor
 from bleuprint.plan.fairseq_flags import PLUGIN
 
 FAIRSEQ = DynamicConv._forward_unfolded
-FORM = "%(asctime)s | %(levelname)s | %(name)s | %(message)s"  # as the log of fairseq's commands
 fairseq.utils.import_user_module(Namespace(user_dir=str(PLUGIN.absolute())))
 BANDS = DynamicConv._forward_unfolded
 HEADS, WIDTH = 2, 6
-LINES: list[str] = []
-
-
-class Log(logging.Handler):
-    """All that is logged in this process."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        LINES.append(self.format(record))
-
-
-handler = Log()
-handler.setFormatter(logging.Formatter(FORM))
-logging.root.addHandler(handler)
-logging.root.setLevel(logging.INFO)
 
 
 def both(ask: Callable[[], Any]) -> list[Any]:
-    """The answers of fairseq's forward functions and of ours, with the same random numbers."""
+    """Return the answers of fairseq's forward functions and of ours, with the same random numbers."""
     answers = []
     for forward in (FAIRSEQ, BANDS):
         DynamicConv._forward_unfolded = forward
@@ -46,7 +32,7 @@ def both(ask: Callable[[], Any]) -> list[Any]:
 
 
 def made(kernel: int, causal: bool, softmax: bool = True, bias: bool = False, dropout: float = 0.0) -> Any:
-    """A layer with random parameters."""
+    """Return a layer with random parameters."""
     torch.manual_seed(1)
     padding = kernel - 1 if causal else kernel // 2
     options = {"num_heads": HEADS, "weight_softmax": softmax, "weight_dropout": dropout, "conv_bias": bias}
@@ -57,12 +43,12 @@ def made(kernel: int, causal: bool, softmax: bool = True, bias: bool = False, dr
 
 
 def apart(one: list[Tensor], other: list[Tensor]) -> float:
-    """The largest difference, as a part of the largest value of the tensor it is in."""
+    """Return the largest difference, as a part of the largest value of its tensor."""
     return max(float((a - b).abs().max() / a.abs().max().clamp(min=1e-3)) for a, b in zip(one, other, strict=True))
 
 
 def layers_apart(length: int, double: bool, **options: Any) -> float:
-    """Output, and gradients of input and parameters, of a layer."""
+    """Compare output, and gradients of input and parameters, of a layer."""
     dtype = torch.float64 if double else torch.float32
     layer = made(**options).to(dtype)
     x, towards = torch.randn(2, length, 3, WIDTH, dtype=dtype)
@@ -80,7 +66,7 @@ def layers_apart(length: int, double: bool, **options: Any) -> float:
 
 
 def kept() -> list[Tensor]:
-    """Which weights dropout keeps, (T, B, H), with fairseq's layer and with ours."""
+    """Return the weights that dropout keeps, (T, B, H), with fairseq's layer and with ours."""
     layer = made(1, True, dropout=0.3)  # the softmax of one weight: what is kept is 1 / 0.7
     outputs = both(lambda: layer(torch.ones(50, 60, WIDTH)).detach())
     heads = [output.view(50, 60, HEADS, -1) for output in outputs]
@@ -89,7 +75,7 @@ def kept() -> list[Tensor]:
 
 
 def steps_apart() -> float:
-    """Decoding step by step, with the beams reordered, from whole sentences by band matrices."""
+    """Compare decoding step by step, with the beams reordered, to whole sentences by band matrices."""
     layer, x, order = made(4, True, bias=True).eval(), torch.randn(9, 5, WIDTH), torch.tensor([4, 0, 0, 3, 2])
 
     def ask() -> Tensor:
@@ -107,7 +93,7 @@ def steps_apart() -> float:
 
 
 def models_apart(dropout: float) -> tuple[float, float]:
-    """A whole model's loss and gradients, and its logits in eval mode, of sentences of several lengths."""
+    """Compare a whole model's loss and gradients, and its logits in eval mode, with sentences of several lengths."""
     from fairseq.data import Dictionary
     from fairseq.models.lightconv import LightConvModel, lightconv_iwslt_de_en
 
@@ -148,9 +134,9 @@ def models_apart(dropout: float) -> tuple[float, float]:
     return apart(one[0], other[0]), apart(one[1], other[1])
 
 
-def logged() -> list[str]:
-    """What the log says when layers have trained and decoded."""
+def noted(save_dir: Path) -> None:
+    """Have layers train and decode, in a training with this --save-dir."""
+    sys.modules["fairseq_plugin.layers"].NOTES.begin(save_dir)
     for layer in (made(3, True), LightConv(WIDTH, 3, 2, num_heads=HEADS, weight_softmax=True)):
         for state in (None, None, {}, {}):
             layer(torch.ones(1, 2, WIDTH), incremental_state=state)
-    return LINES

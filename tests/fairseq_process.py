@@ -1,4 +1,4 @@
-"""What tests ask fairseq itself, in a process of its own: importing it changes the state of Hydra and of logging."""
+"""Call fairseq for tests, in a process of its own: importing it changes the state of Hydra and of logging."""
 
 import logging
 import multiprocessing
@@ -9,14 +9,14 @@ from bleuprint.config.flags import argv
 
 
 def without_bpe(lines: list[str]) -> list[str]:
-    """What --remove-bpe makes of translations."""
+    """Return translations as --remove-bpe leaves them."""
     from fairseq.data import data_utils
 
     return [data_utils.post_process(line, "@@ ") for line in lines]
 
 
 def binarised(folder: Path, parts: list[str], workers: int) -> tuple[dict[str, int], dict[str, list[list[int]]]]:
-    """fairseq-preprocess of each PART.de in `folder`, read again: the dictionary's index, and the ids of each line."""
+    """Run fairseq-preprocess on each PART.de in `folder`; return the dictionary's index, and the ids of each line."""
     from fairseq import options
     from fairseq.data import Dictionary, indexed_dataset
     from fairseq_cli import preprocess
@@ -36,14 +36,14 @@ def binarised(folder: Path, parts: list[str], workers: int) -> tuple[dict[str, i
 
 
 def trained(folder: Path, sessions: list[tuple[str, int]]) -> dict[str, list[str]]:
-    """fairseq-train with bleuprint's plugin on the made-up `folder`/train.{de,en}, a session after the other.
+    """Run fairseq-train with bleuprint's plugin on the made-up `folder`/train.{de,en}, one session after the other.
 
     Args:
         folder: also for the save-dirs.
-        sessions: save-dir and number of updates after which it ends; a second one in a save-dir goes on from the first.
+        sessions: save-dir and number of updates after which it ends; a second one in a save-dir resumes the first.
 
     Returns:
-        What the modules of type Linear gave: `training` and `validation` → the types; and `dropout` → where it is from.
+        The types that modules of type Linear return, in `training` and `validation`; and the module of `dropout`.
     """
     import torch
     from fairseq import options

@@ -140,6 +140,7 @@ def test_every_package_for_the_gpu_is_in_the_lock_with_its_hashes() -> None:
         wheels.locked("numpy==1 \\\n    --hash=sha256:0\n", {"nonesuch"})
 
 
+@pytest.mark.slow
 def test_without_a_gpu_it_refuses_in_one_sentence() -> None:
     result = call("bench/gpu.py", CUDA_VISIBLE_DEVICES="")
     assert result.returncode == 1

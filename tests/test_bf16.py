@@ -16,6 +16,7 @@ from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.machine import device
 from bleuprint.plan.keys import plan
 from bleuprint.training.checkpoints import load
+from bleuprint.training.save_dir import Options, write_options
 
 CALL = """
 import json, sys
@@ -24,11 +25,20 @@ from fairseq_process import trained
 print(json.dumps(trained(Path(sys.argv[1]), json.loads(sys.argv[2]))))
 """
 
+# Any checkpoint of fairseq's needs the first line: torch loads no other classes than those that are named to it
+WITHOUT_THE_PLUGIN = """
+import argparse, sys, torch
+torch.serialization.add_safe_globals([argparse.Namespace])
+from fairseq.checkpoint_utils import load_model_ensemble
+(model,), cfg = load_model_ensemble([sys.argv[1]])
+assert len(model.state_dict()) > 20 and not {"bleuprint", "fairseq_plugin"} & set(sys.modules)
+"""
 
-def train(folder: Path, *sessions: tuple[str, int], env: dict[str, str]) -> dict[str, list[str]]:
+
+def train(folder: Path, *sessions: tuple[str, int]) -> dict[str, list[str]]:
     command = [sys.executable, "-c", CALL, str(folder), json.dumps(sessions)]
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path} | env
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     result = subprocess.run(command, env=env, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     found: dict[str, list[str]] = json.loads(result.stdout.splitlines()[-1])
@@ -48,21 +58,27 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_products_are_in_bf16_and_the_same_seed_gives_the_same_bits_resumed_too(tmp_path: Path) -> None:
     draw = random.Random(1)
     for language in ("de", "en"):
         lines = [" ".join(draw.choices("abcdefgh", k=draw.randint(3, 9))) for _ in range(200)]
         (tmp_path / f"train.{language}").write_text("".join(f"{line}\n" for line in lines))
     sessions = [("once", 9), ("again", 9), ("resumed", 5), ("resumed", 9)]  # an epoch has more than nine batches
-    assert train(tmp_path, *sessions, env={"BLEUPRINT_BF16": "1"}) == {
+    for name in dict(sessions):
+        write_options(tmp_path / name, Options(bf16=True))
+    assert train(tmp_path, *sessions) == {
         "training": ["torch.bfloat16"],
         "validation": ["torch.float32"],
         "dropout": ["fairseq_plugin.dropout"],
     }
     once, again, resumed = (model(tmp_path / name) for name in ("once", "again", "resumed"))
     assert same(once, again) and same(once, resumed)
-    assert train(tmp_path, ("float32", 9), env={})["training"] == ["torch.float32"]
+    assert train(tmp_path, ("float32", 9))["training"] == ["torch.float32"]
     assert not same(once, model(tmp_path / "float32"))
+    plain = [sys.executable, "-c", WITHOUT_THE_PLUGIN, str(tmp_path / "once/checkpoint_last.pt")]
+    result = subprocess.run(plain, env=os.environ | {"PYTHONPATH": ""}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 def one(**cli: Any) -> Any:
@@ -78,14 +94,13 @@ def test_it_is_part_of_the_identity_only_where_it_is_true() -> None:
         one(training="cpu_bf16", overrides="training.fp16=true")
 
 
-def test_the_training_command_is_told(snakemake: Snakemake) -> None:
-    said = [
+def test_the_training_command_passes_it_on(snakemake: Snakemake) -> None:
+    plain, bf16 = (
         snakemake("-n", "-p", "training", "--config", "recipe=demo", *more).stdout
         for more in ([], ["training=cpu_bf16"])
-    ]
-    assert (
-        "env BLEUPRINT_BF16=1 python -m bleuprint.machine.allocator fairseq-train" in said[1] and "BF16" not in said[0]
     )
+    resume = "python -m bleuprint.training.resume --save-dir $folder/checkpoints --choose best"
+    assert f"{resume};" in plain and f"{resume} --bf16;" in bf16
 
 
 def test_a_processor_without_units_for_it_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def lines_of(parts: dict[str, Pairs]) -> dict[str, list[str]]:
 
 
 def checked(parts: dict[str, Pairs], **more: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The checks of the parts with more pairs in some of them."""
+    """Check the parts with more pairs in some of them."""
     return check(lines_of({part: [*pairs, *more.get(part, [])] for part, pairs in parts.items()}), "de", "en")
 
 
@@ -200,7 +200,7 @@ CONFIG = {
 
 
 def checked_text(folder: Path) -> dict[str, Any]:
-    """The checks of a tokenised text, by the rule's command."""
+    """Check a tokenised text by the rule's command."""
     output = folder.parent / "checks.json"
     command = [sys.executable, "-m", "bleuprint.corpus.checks", "--text", folder, "--output", output]
     env = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}

@@ -1,14 +1,17 @@
 """The Hydra tree, its schema and its documentation; wrong input in one clear line."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from bleuprint.commands.document import TABLE, all_tables, documented
 from bleuprint.config import schema
 from bleuprint.config.compose import CONFIG_DIR, ConfigError, experiments, group_files
+from bleuprint.config.schema.section import Section
 
 YAMLS = sorted(CONFIG_DIR.rglob("*.yaml"))
 GROUP_FILES = [(group, file) for group, files in group_files().items() for file in files]
@@ -79,6 +82,23 @@ def test_every_key_is_documented(path: Path) -> None:
     assert names - documented == set()
 
 
+def sections(base: type[Section] = Section) -> Iterator[type[Section]]:
+    for section in base.__subclasses__():
+        yield section
+        yield from sections(section)
+
+
+@pytest.mark.parametrize("section", sorted(set(sections()), key=lambda section: section.__name__))
+def test_every_field_has_a_description(section: type[Section]) -> None:
+    assert [key for key, field in section.model_fields.items() if not field.description] == []
+
+
+def test_the_tables_of_the_documentation_are_those_of_the_schema() -> None:
+    text = (CONFIG_DIR / "README.md").read_text(encoding="utf-8")
+    assert documented(text) == text, "run `make docs`"
+    assert {match["name"] for match in TABLE.finditer(text)} == set(all_tables())
+
+
 def test_schema_and_files_name_the_same_keys() -> None:
     named: dict[str, set[str]] = {}
     for path in YAMLS:
@@ -101,6 +121,13 @@ def test_schema_and_files_name_the_same_keys() -> None:
         ({"overrides": "training.lr=fast"}, ["training.lr=fast", "number"]),
         ({"overrides": "training.checkpoint=bets"}, ["training.checkpoint=bets", "'best', 'last', 'average'"]),
         ({"overrides": "text.merges=0"}, ["text.merges=0", "greater than 0"]),
+        ({"overrides": "text.tokenizer=mose"}, ["text.tokenizer=mose: input should be 'moses' or 'none'"]),
+        (
+            {"overrides": "scoring.metrics.chrf.metric=bleurt"},
+            ["scoring.metrics.chrf.metric=bleurt: input should be 'chrf', 'bleu' or 'ter'"],
+        ),
+        ({"overrides": "corpus.kind=x"}, ["corpus.kind=x", "'iwslt14', 'files', 'demo', 'local'"]),
+        ({"overrides": "corpus.bytes=many"}, ["corpus.bytes=many", "integer"]),
         ({"overrides": "text.merges=many"}, ["text.merges=many", "integer"]),
         ({"overrides": "+text.stemming=true"}, ["text.stemming", "no such key"]),
         ({"overrides": "tetx.merges=1"}, ["tetx.merges", "no such group"]),

@@ -1,4 +1,4 @@
-"""Band matrices in place of fairseq's convolutions: the same outputs, gradients and random draws; the log says so."""
+"""Band matrices in place of fairseq's convolutions: the same outputs, gradients and random draws, and a note of it."""
 
 import subprocess
 import sys
@@ -13,6 +13,7 @@ import pytest
 from bleuprint.files import write_lines
 from bleuprint.record.provenance import job
 from bleuprint.record.same import promise
+from bleuprint.training.save_dir import add_implementations
 
 Ask = Callable[..., Any]
 
@@ -60,15 +61,18 @@ def test_a_whole_model_trains_and_judges_the_same(ask: Ask, dropout: float) -> N
     assert trained < 1e-4 and judged < 1e-5
 
 
-def test_the_record_says_which_implementation_ran(ask: Ask, tmp_path: Path) -> None:
+def test_the_record_tells_which_implementations_ran_in_all_sessions(ask: Ask, tmp_path: Path) -> None:
     log = tmp_path / "train.log"
-    write_lines(log, ["+ fairseq-train", "2026 | INFO | train_inner | {}"])
+    write_lines(log, ["+ fairseq-train", "2026 | INFO | fairseq_plugin.layers | what a log says does not count"])
     assert "implementations" not in job(log)
-    write_lines(log, ["+ fairseq-train", *ask("logged") * 2])
-    assert sorted(job(log)["implementations"]) == [
+    add_implementations(tmp_path / "checkpoints", ["one of an earlier session", "LightConv by fairseq's expanded"])
+    for _ in range(2):
+        ask("noted", tmp_path / "checkpoints")
+    names = job(log)["implementations"]
+    assert names[:2] == ["one of an earlier session", "LightConv by fairseq's expanded"]
+    assert sorted(names[2:]) == [
         "DynamicConv by bleuprint's band matrices",
         "DynamicConv by fairseq's unfolded",  # in decoding
-        "LightConv by fairseq's expanded",
         "LightConv by fairseq's unfolded",
     ]
 
@@ -79,9 +83,10 @@ def test_no_equal_bits_are_promised_of_another_implementation() -> None:
         return {"stages": {"training": one, "decoding": one}}
 
     assert promise(stages("one"), stages("one")).endswith("that was the case here.")
-    assert promise(stages("one"), stages()).endswith("Here not: layers one → none.")
+    assert promise(stages("one"), stages()).endswith("Not the case here: layers one → none.")
 
 
+@pytest.mark.slow
 def test_who_only_loads_checkpoints_is_spared_fairseq() -> None:
     script = "import sys; from bleuprint.training.checkpoints import allow; allow(); sys.exit('fairseq' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)

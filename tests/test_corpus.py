@@ -27,11 +27,12 @@ import pytest
 import yaml
 
 from bleuprint.config.compose import experiments
+from bleuprint.config.local_text import local_file
 from bleuprint.corpus import arguments, fetch
 from bleuprint.corpus.demo import generate
 from bleuprint.corpus.fetch import ATTEMPTS, CHUNK
 from bleuprint.corpus.iwslt14 import TEST_SETS, read_archive
-from bleuprint.corpus.lines import check_aligned, hold_out, local_file, read_text
+from bleuprint.corpus.lines import check_aligned, hold_out, read_text
 from bleuprint.files import DataError
 from bleuprint.plan.keys import plan
 
@@ -134,7 +135,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def closed_port() -> str:
-    """The URL of a file behind a port that nobody listens on."""
+    """Return the URL of a file behind a port that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{listener.getsockname()[1]}/{NAME}"
@@ -223,14 +224,14 @@ def test_a_server_that_goes_on_elsewhere_is_asked_for_all(server: Server, tmp_pa
 @pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x", "//", "/a", "data:,x"])
 def test_a_redirect_leads_only_to_the_web(target: str, server: Server, tmp_path: Path) -> None:
     url = server.offer("/a", Answer(b"", 302, headers={"Location": target}))
-    with pytest.raises(DataError, match="could not be had"):
+    with pytest.raises(DataError, match="could not be downloaded"):
         fetch.fetch(NAME, [url], tmp_path)
     assert files(tmp_path) == []
 
 
 @pytest.fixture
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that nobody vouches for, and its key."""
+    """Make a certificate for 127.0.0.1 that nobody vouches for, and its key."""
     if shutil.which("openssl") is None:
         pytest.skip("there is no openssl to make a certificate")
     folder = tmp_path_factory.mktemp("tls")
@@ -272,7 +273,7 @@ def test_https_is_not_left_on_the_way(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
     plain = server.offer("/plain", Answer())
     url = secure.offer("/a", Answer(b"", 302, headers={"Location": plain})).replace("http:", "https:")
-    with pytest.raises(DataError, match="the server sends on to an address without https"):
+    with pytest.raises(DataError, match="the server redirects to an address without https"):
         fetch.fetch(NAME, [url], tmp_path, **FACTS)
 
 
@@ -396,7 +397,7 @@ def test_no_network_names_the_way_out(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(DataError) as error:
         fetch.fetch(NAME, [url], tmp_path, mirror=mirror, **FACTS)
     assert str(error.value) == (
-        f"{NAME} could not be had ({mirror / NAME}: no such file; {url}: no connection); "
+        f"{NAME} could not be downloaded ({mirror / NAME}: no such file; {url}: no connection); "
         'put the file into a folder and name that folder with overrides="runtime.mirror=FOLDER".'
     )
 
@@ -442,7 +443,7 @@ MEMBERS: dict[str, bytes | None] = {
 
 
 def archive(folder: Path, members: dict[str, bytes | None], level: int = 9) -> Path:
-    """A tarball of `members`, name → content; None makes a symbolic link."""
+    """Make a tarball of `members`, name → content; None makes a symbolic link."""
     path = folder / "de-en.tgz"
     with tarfile.open(path, "w:gz", compresslevel=level) as tar:
         for name, content in members.items():
@@ -654,7 +655,7 @@ def counts(folder: Path) -> dict[str, int]:
 
 
 def refusal(result: subprocess.CompletedProcess[str]) -> str:
-    """The one sentence that a failed command says."""
+    """Return the one sentence that a failed command prints."""
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     return line
@@ -707,7 +708,10 @@ def test_files_command_without_the_files(tmp_path: Path) -> None:
     overrides = [mirror(tmp_path), f"corpus.sources=['{tmp_path}/none/']"]
     message = refusal(corpus_command(tmp_path, corpus="multi30k_de_en", overrides=overrides))
     name = "test_2016_flickr.de.gz"  # the first one
-    assert f"{name} could not be had ({tmp_path}/{name}: no such file; {tmp_path}/none/{name}: no such file)" in message
+    assert (
+        f"{name} could not be downloaded ({tmp_path}/{name}: no such file; {tmp_path}/none/{name}: no such file)"
+        in message
+    )
 
 
 def test_demo_command(demo: dict[str, list[str]], tmp_path: Path) -> None:

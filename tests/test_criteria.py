@@ -1,4 +1,4 @@
-"""SimCut and R-Drop, each promise asked of fairseq in a process of its own."""
+"""SimCut and R-Drop: each promise is checked with fairseq in a process of its own."""
 
 import itertools
 import sys
@@ -16,7 +16,7 @@ Fairseq = Callable[..., Any]
 
 
 def made(criterion: str, dropout: float = 0.0, share: bool = False, **flags: float) -> tuple[Any, Any, Any]:
-    """A tiny Transformer in float64, the criterion, and a batch with padding on both sides."""
+    """Return a tiny Transformer in float64, the criterion, and a batch with padding on both sides."""
     import torch
     from fairseq import options, utils
     from fairseq.data import Dictionary, data_utils
@@ -52,7 +52,7 @@ def made(criterion: str, dropout: float = 0.0, share: bool = False, **flags: flo
 
 
 def loss_and_gradients(criterion: str, train: bool = True, **options: Any) -> list[Any]:
-    """With dropout of the same seed: the loss, the log likelihood, and each weight's gradient."""
+    """Return the loss, the log likelihood and each weight's gradient, with dropout of the same seed."""
     import torch
 
     model, loss_of, batch = made(criterion, dropout=0.3, **options)
@@ -65,7 +65,7 @@ def loss_and_gradients(criterion: str, train: bool = True, **options: Any) -> li
 
 
 def with_everything_cut(alpha: float) -> tuple[float, float]:
-    """The loss with p = 1, and by the paper's formula from two models, one with embeddings of zeros."""
+    """Return the loss with p = 1, and by the paper's formula from two models, one with embeddings of zeros."""
     import torch
 
     model, loss_of, batch = made("label_smoothed_cross_entropy_with_simcut", simcut_alpha=alpha, simcut_p=1.0)
@@ -87,7 +87,7 @@ def with_everything_cut(alpha: float) -> tuple[float, float]:
 
 
 def gradients_and_differences() -> list[tuple[float, float]]:
-    """Of some weights in every matrix: the loss's gradient, and its central difference quotient."""
+    """Return the loss's gradient and its central difference quotient, for some weights in every matrix."""
     import torch
 
     model, loss_of, batch = made("label_smoothed_cross_entropy_with_simcut", simcut_alpha=3.0, simcut_p=0.4)
@@ -113,7 +113,7 @@ def gradients_and_differences() -> list[tuple[float, float]]:
 
 
 def share_of_cut_tokens(share: bool, p: float) -> list[float]:
-    """Of 6,000 source and target tokens, the share whose embedding is zeroed; without and then with the cutoff over."""
+    """Return the share of 6,000 source and target tokens whose embedding is zeroed; then, after the cutoff, again."""
     import torch
 
     model, loss_of, _ = made("label_smoothed_cross_entropy_with_simcut", share=share, simcut_p=p)
@@ -127,7 +127,7 @@ def share_of_cut_tokens(share: bool, p: float) -> list[float]:
 
 
 def after_learning(alpha: float) -> tuple[float, float]:
-    """Cross entropy per token and divergence from the wholly cut output, after 60 updates on one batch."""
+    """Return cross entropy per token and divergence from the wholly cut output, after 60 updates on one batch."""
     import torch
 
     model, loss_of, batch = made("label_smoothed_cross_entropy_with_simcut", simcut_alpha=alpha, simcut_p=0.3)

@@ -112,6 +112,7 @@ fairseq-generate bin --path checkpoints/checkpoint_best.pt --beam 5 --remove-bpe
 """
 
 
+@pytest.mark.slow
 def test_the_same_commands_by_hand_give_the_same_model_and_hypotheses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +147,7 @@ BLEU = (
 )
 
 
+@pytest.mark.slow
 def test_checkpoints_with_bleu_load_again_and_tensorboard_gets_its_files(tmp_path: Path) -> None:
     """With eval_bleu, as in recipe=readme, the checkpoints hold arrays of counts: they decode and they resume."""
     overrides = f"overrides={SMALL} {BLEU} runtime.tensorboard=true"

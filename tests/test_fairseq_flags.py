@@ -104,6 +104,7 @@ def nothing_known(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fairseq_flags, "KNOWN", tmp_path / "known")
 
 
+@pytest.mark.slow
 def test_wrong_flags_are_refused_in_fairseqs_own_words() -> None:
     wrong = {
         "+training.label_smoothin=0.2": "unrecognized arguments: --label-smoothin 0.2",
@@ -147,6 +148,7 @@ for words in json.load(sys.stdin):
 """
 
 
+@pytest.mark.slow
 def test_fairseq_reads_each_shipped_flag_as_the_config_means_it() -> None:
     """Every recipe goes through fairseq's parser, and comes out with the config's values."""
     shipped = [one(recipe=recipe) for recipe in ("readme", "assignment", "dynamicconv", "demo")]
@@ -162,6 +164,7 @@ def test_fairseq_reads_each_shipped_flag_as_the_config_means_it() -> None:
             assert found == meant, key
 
 
+@pytest.mark.slow
 def test_the_set_up_asks_about_all_that_config_offers(tmp_path: Path) -> None:
     """`make env` ends with this, so that a first dry run need not load fairseq."""
     code = (

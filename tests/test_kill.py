@@ -1,4 +1,4 @@
-"""Killed at any moment, gone on with by the same command: the same tensors, hypotheses and scores."""
+"""Killed at any moment, resumed by the same command: the same tensors, hypotheses and scores."""
 
 import os
 import random
@@ -32,6 +32,7 @@ SMALL = [
 ]
 
 
+@pytest.mark.slow
 def test_killed_over_all_stages_it_ends_in_the_same_bits(tmp_path: Path) -> None:
     kills = [
         Kill(drill.stage("text"), drill.snakemake_alone, 2.0),
@@ -59,7 +60,7 @@ TINY = ["--config", "recipe=demo", "overrides=corpus.pairs=100 corpus.valid_pair
 
 @contextmanager
 def training(folder: Path, fake: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Snakemake at work on a training that takes a minute."""
+    """Run Snakemake on a training that takes a minute."""
     with open(folder / "first.log", "w") as log:
         process = subprocess.Popen(
             [*SNAKEMAKE, *TINY],
@@ -160,7 +161,7 @@ def test_a_failed_training_leaves_the_others_going_and_the_report_tells(
 
 
 def checkpoint(save_dir: Path, name: str, *others: str) -> None:
-    """A checkpoint under one name or several."""
+    """Write a checkpoint under one name or several."""
     torch.save({"model": {"weight": torch.arange(500)}}, save_dir / name)
     for other in others:
         link(save_dir / name, save_dir / other)
@@ -178,8 +179,8 @@ def test_a_damaged_newest_checkpoint_is_set_aside_for_the_one_before(tmp_path: P
     assert ready(tmp_path, "best") == []
     damage(tmp_path / "checkpoint_last.pt", how)
     said = " ".join(ready(tmp_path, "best"))
-    assert "checkpoint_last.pt is damaged and was set aside as checkpoint_last.pt.damaged" in said
-    assert "goes on from checkpoint3.pt" in said
+    assert "checkpoint_last.pt is damaged and was renamed checkpoint_last.pt.damaged" in said
+    assert "resumes from checkpoint3.pt" in said
     assert (tmp_path / "checkpoint_last.pt").samefile(tmp_path / "checkpoint3.pt")
     assert (tmp_path / "checkpoint_last.pt.damaged").exists()
 
@@ -194,7 +195,7 @@ def test_one_damaged_at_an_epochs_end_goes_with_all_its_names(tmp_path: Path) ->
         for path in tmp_path.glob("*.pt"):
             os.link(path, copy / path.name)
         said = ready(copy, choice)
-        assert len(said) == 4 and "goes on from checkpoint3.pt" in said[-1]
+        assert len(said) == 4 and "resumes from checkpoint3.pt" in said[-1]
         assert sorted(path.name for path in copy.glob("*.pt")) == ["checkpoint3.pt", "checkpoint_last.pt"]
 
 
@@ -202,21 +203,23 @@ def test_a_damaged_checkpoint_that_nothing_makes_again_is_an_error(tmp_path: Pat
     checkpoint(tmp_path, "checkpoint_best.pt")
     checkpoint(tmp_path, "checkpoint4.pt", "checkpoint_last.pt")
     damage(tmp_path / "checkpoint_best.pt", "truncated")
-    with pytest.raises(DataError, match=r"checkpoint_best\.pt is damaged, .* to train anew, move that folder away"):
+    with pytest.raises(
+        DataError, match=r"checkpoint_best\.pt is damaged, .* move that folder away to train from the beginning"
+    ):
         ready(tmp_path, "best")
     assert (tmp_path / "checkpoint_best.pt").exists()
-    assert "was set aside" in ready(tmp_path, "average")[0]
+    assert "was renamed" in ready(tmp_path, "average")[0]
 
 
 def test_with_nothing_before_it_the_training_begins_anew(tmp_path: Path) -> None:
     checkpoint(tmp_path, "checkpoint_last.pt")
     damage(tmp_path / "checkpoint_last.pt", "corrupt")
-    assert ready(tmp_path, "best")[-1] == "The training begins anew."
+    assert ready(tmp_path, "best")[-1] == "The training starts from the beginning."
     assert not list(tmp_path.glob("*.pt"))
 
 
 def can_mount() -> bool:
-    """Whether this user may make a small disk of their own."""
+    """Return whether this user may mount a small disk of their own."""
     command = ["unshare", "-rm", "mount", "-t", "tmpfs", "-o", "size=1m", "none", tempfile.gettempdir()]
     return shutil.which("unshare") is not None and subprocess.run(command, capture_output=True).returncode == 0
 
@@ -236,6 +239,7 @@ rm disk/filler
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not can_mount(), reason="no right to mount a small disk")
 @pytest.mark.parametrize("moment", ["text/*/tokenized", "training/*/checkpoints/checkpoint_last.pt"])
 def test_a_full_disk_stops_with_one_sentence_and_resumes(tmp_path: Path, moment: str) -> None:
@@ -271,7 +275,7 @@ def test_at_the_first_epochs_end_the_one_of_its_midst_is_gone_on_with(tmp_path: 
     checkpoint(tmp_path, "checkpoint_before.pt")
     checkpoint(tmp_path, "checkpoint1.pt", "checkpoint_best.pt", "checkpoint_last.pt")
     damage(tmp_path / "checkpoint_last.pt", "truncated")
-    assert ready(tmp_path, "best")[-1] == "The training goes on from checkpoint_before.pt."
+    assert ready(tmp_path, "best")[-1] == "The training resumes from checkpoint_before.pt."
 
 
 def test_files_half_written_are_removed(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from conftest import ROOT, SNAKEMAKE
 from bleuprint.config.compose import experiments
 from bleuprint.machine import device
 from bleuprint.machine.lease import take
+from bleuprint.plan import how
+from bleuprint.plan.keys import plan
 
 # What a job does: say which GPU it was given and when, and hold it for a while
 JOB = """
@@ -27,7 +29,7 @@ print(json.dumps([os.environ["CUDA_VISIBLE_DEVICES"], began, time.monotonic()]))
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A temporary folder of this test's own: its locks are not those of the machine."""
+    """Set a temporary folder for this test alone: its locks are not those of the machine."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "workflow"))
@@ -40,7 +42,7 @@ def lease(*arguments: str, seconds: float = 0.5) -> subprocess.Popen[str]:
 
 
 def most_at_once(spans: list[tuple[str, float, float]]) -> int:
-    """How many of the spans of one GPU overlap at most."""
+    """Return how many of the spans of one GPU overlap at most."""
     return max(sum(other[0] == gpu and other[1] <= began < other[2] for other in spans) for gpu, began, _ in spans)
 
 
@@ -96,9 +98,7 @@ def test_gpu_jobs_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device.model_threads(runtime(), 2) == 1
     assert device.launcher(runtime(), False) == "python -m bleuprint.machine.lease --gpus 0,1,2"
     assert device.launcher(runtime("runtime.jobs_per_gpu=2"), False).endswith("--gpus 0,1,2 --places 2")
-    deterministic = (
-        "env BLEUPRINT_DETERMINISTIC=1 CUBLAS_WORKSPACE_CONFIG=:4096:8 python -m bleuprint.machine.lease --gpus 0,1,2"
-    )
+    deterministic = "env CUBLAS_WORKSPACE_CONFIG=:4096:8 python -m bleuprint.machine.lease --gpus 0,1,2"
     assert device.launcher(runtime(), True) == deterministic
     monkeypatch.setattr(device, "gpus", lambda: ())
     assert device.model_threads(runtime(), 16) == 16
@@ -161,15 +161,21 @@ def test_trainings_on_a_cpu_divide_the_cores(fake_fairseq: dict[str, str], tmp_p
     assert {row["gpu"] for row in rows} == {""}
 
 
-def test_deterministic_algorithms_are_switched_on_with_the_workspace() -> None:
+@pytest.mark.slow
+def test_decodings_use_deterministic_algorithms_with_the_workspace() -> None:
     plugin = ROOT / "workflow" / "bleuprint"
-    script = f"import sys; sys.path.insert(0, {str(plugin)!r}); import fairseq_plugin, torch;"
+    script = f"import sys; sys.path.insert(0, {str(plugin)!r}); import fairseq_cli.generate, fairseq_plugin, torch;"
     script += " print(torch.are_deterministic_algorithms_enabled())"
-    for workspace, wanted in (
-        ({}, "False"),
-        ({"BLEUPRINT_DETERMINISTIC": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}, "True"),
-    ):
+    for workspace, wanted in (({}, "False"), ({"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}, "True")):
         result = subprocess.run(
             [sys.executable, "-c", script], env=os.environ | workspace, capture_output=True, text=True
         )
         assert result.stdout.strip() == wanted, result.stderr
+
+
+def test_only_trainings_on_gpus_are_told_to_use_deterministic_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = plan(experiments({"recipe": "demo", "overrides": "training.deterministic=true"}))
+    (key,) = planned.stages["training"]
+    for gpus, flags in ((("0",), "--choose best --deterministic"), ((), "--choose best")):
+        monkeypatch.setattr(device, "gpus", lambda gpus=gpus: gpus)
+        assert how.train(planned, key)["resume"] == flags

@@ -152,7 +152,7 @@ def test_pages_and_orders(driver: Browser, page: Path) -> None:
     assert len(driver.find_elements(By.CSS_SELECTOR, "#sentences tbody")) == 20
     driver.find_element(By.ID, "next").click()
     assert texts(driver, "#sentences tbody td:first-child")[0] == "21"
-    Select(driver.find_element(By.ID, "order")).select_by_visible_text("runs most apart by chrf")
+    Select(driver.find_element(By.ID, "order")).select_by_visible_text("largest chrf difference between runs first")
     runs = [text for text in texts(driver, "#sentences tbody:nth-of-type(1) .score") if text]
     assert driver.find_element(By.ID, "page").get_attribute("value") == "1"
     chrf = [float(text) for text in runs[1::2]]

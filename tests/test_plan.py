@@ -136,7 +136,7 @@ def test_local_text_is_identified_by_its_content(tmp_path: Path) -> None:
     first, copy, changed = with_text("a", "x\n"), with_text("b", "x\n"), with_text("c", "y\n")
     assert shared(first, copy) == list(STAGES)
     assert shared(first, changed) == []
-    with pytest.raises(ConfigError, match=r"train\.de: no such file"):
+    with pytest.raises(DataError, match=r"train\.de: no such file"):
         keys(corpus="local", overrides=f"corpus.train={tmp_path}/train")
 
 

@@ -117,10 +117,10 @@ def test_verify_names_what_changed_and_what_is_missing(capsys: pytest.CaptureFix
     hypotheses.write_bytes(b"X" + content[1:])
     status, said = checked(capsys)
     assert status == 1
-    assert f"changed  {hypotheses}: sha256 {sha256(hypotheses)[:12]}…, recorded was" in said
+    assert f"changed  {hypotheses}: sha256 {sha256(hypotheses)[:12]}…, recorded " in said
     assert f"{other['run']}: all" in said and said.count("changed  ") == 1
     hypotheses.write_bytes(content + b"\n")
-    assert f"changed  {hypotheses}: {len(content) + 1:,} bytes, recorded were" in checked(capsys)[1]
+    assert f"changed  {hypotheses}: {len(content) + 1:,} bytes, recorded " in checked(capsys)[1]
     hypotheses.unlink()
     assert f"missing  {hypotheses}\n" in checked(capsys, "demo-transformer")[1]
     hypotheses.write_bytes(content)
@@ -182,7 +182,7 @@ def test_a_run_without_a_record_or_of_another_version_is_said_so(capsys: pytest.
 
 
 def packable(**changes: Any) -> dict[str, Any]:
-    """A made-up run with all that the archive takes."""
+    """Make up a run with all files that the archive takes."""
     run = make_run(**changes)
     for folder in run["stages"].values():
         Path(folder, "config.yaml").write_text("a: 1\n")
@@ -212,7 +212,7 @@ def test_packed_twice_is_the_same_bytes_and_holds_what_is_promised(tmp_path: Pat
 
 def test_the_model_is_packed_when_asked_for() -> None:
     run = packable()
-    with pytest.raises(DataError, match=r"checkpoint\.pt is not there any more"):
+    with pytest.raises(DataError, match=r"checkpoint\.pt does not exist any more"):
         pack(run["run"], None, checkpoint=True)
     Path(run["stages"]["training"], "checkpoint.pt").write_text("model")
     with tarfile.open(pack(run["run"], None, checkpoint=True)) as archive:
@@ -229,7 +229,7 @@ def test_nothing_is_packed_that_is_not_as_recorded() -> None:
 
 
 def with_ensemble() -> tuple[dict[str, Any], str]:
-    """A run of two models, and the folder of the other one's training."""
+    """Make up a run of two models; return it and the folder of the other one's training."""
     other = packable(seed=2)["stages"]["training"]
     Path(other, "checkpoint.pt").write_text("the other model")
     run = packable(ensemble=[other])
@@ -273,7 +273,7 @@ def bleuprint(*words: str, env: dict[str, str]) -> subprocess.CompletedProcess[s
 
 @pytest.fixture
 def finished(snakemake: Snakemake, fake_fairseq: dict[str, str]) -> dict[str, str]:
-    """A sweep of two groups on local text named by a relative path; the environment with fake fairseq."""
+    """Run a sweep of two groups on local text named by a relative path; return the environment with fake fairseq."""
     for language in ("fr", "en"):
         Path("my text").mkdir(exist_ok=True)
         Path(f"my text/all.{language}").write_text("".join(f"{language} {n}\n" for n in range(200)))
@@ -289,7 +289,7 @@ def test_a_replay_runs_in_a_fresh_folder_goes_on_when_stopped_and_compares(finis
     (folder,) = [path.parent for path in Path("results/runs").glob("*/config.yaml") if "beam: 4" in path.read_text()]
     before = sorted(Path("results").rglob("*"))
     stopped = bleuprint("replay", folder.name, env=finished | {"FAIL": "1"})
-    assert stopped.returncode == 1 and stopped.stderr.strip().endswith("the same command goes on with it.")
+    assert stopped.returncode == 1 and stopped.stderr.strip().endswith("the same command resumes it.")
     done = bleuprint("replay", folder.name, env=finished)
     assert done.returncode == 0, done.stderr
     assert sorted(Path("results").rglob("*")) == before
@@ -301,7 +301,7 @@ def test_a_replay_runs_in_a_fresh_folder_goes_on_when_stopped_and_compares(finis
     again = bleuprint("replay", folder.name, env=finished)
     assert again.returncode == 1 and "holds a finished replay of that run" in again.stderr
     elsewhere = bleuprint("replay", folder.name, "--folder", "results", env=finished)
-    assert elsewhere.returncode == 1 and "results is not empty; name a fresh folder" in elsewhere.stderr
+    assert elsewhere.returncode == 1 and "results is not empty; name a new folder" in elsewhere.stderr
     # What came out otherwise is said, and where it begins
     known, new = read(folder), Path("replays", folder.name)
     scores = new / folder / "scores.json"
@@ -333,13 +333,13 @@ def test_a_run_that_would_be_another_today_is_not_replayed(finished: dict[str, s
     assert "corpus.files.train.fr=" in refused.stderr and not Path("replays").exists()
     known["asked"]["words"].append("model=gone")
     write_json(path, known)
-    assert "cannot be asked for any more: model=gone: no such model" in bleuprint("replay", folder.name, env={}).stderr
+    assert "is refused by today's config: model=gone: no such model" in bleuprint("replay", folder.name, env={}).stderr
     # A folder whose keys were changed is not what its name says
     stage = Path(known["stages"]["training"]["folder"])
     (stage / "config.yaml").write_text((stage / "config.yaml").read_text().replace("seed: 1", "seed: 2"))
     said = bleuprint("verify", folder.name, env={})
     assert said.returncode == 1
-    assert f"changed  {stage}/config.yaml: its keys are those of a folder that ends in" in said.stdout
+    assert f"changed  {stage}/config.yaml: its keys belong to a folder that ends in" in said.stdout
     (folder / "scores.json").write_text("{}")
     assert "scores.json is not what was recorded" in bleuprint("replay", folder.name, env={}).stderr
 
@@ -389,4 +389,4 @@ def test_what_is_promised_depends_on_threads_versions_and_device() -> None:
     cpu = stages("fairseq-train data --cpu", threads=1, commit="a")
     assert promise(cpu, stages("fairseq-train data --cpu", threads=1, commit="b")).endswith("that was the case here.")
     other = stages("fairseq-train data", threads=2, packages={"torch": "9"})
-    assert promise(cpu, other).endswith("Here not: threads 1 → 2, torch unknown → 9, a GPU.")
+    assert promise(cpu, other).endswith("Not the case here: threads 1 → 2, torch unknown → 9, a GPU.")

@@ -152,7 +152,8 @@ def test_what_was_tuned_is_said_and_shown_as_used() -> None:
     run = make_run(config=config | {"decoding": {"beam": 5, "lenpen": 1.0, "max_tokens": 8000}})
     shown = yaml.safe_load(Path("results/runs", run["run"], "config.yaml").read_text())
     assert shown["decoding"] == {"beam": 4, "lenpen": 0.6, "max_tokens": 8000}
-    line = f"{run['run']}: beam 4 and lenpen 0.6, the best of 3 tried on the validation set, BLEU 30.12 there."
+    best = "beam 4 and lenpen 0.6, the best of 3 tried on the validation set (BLEU 30.12 there)"
+    line = f"{run['run']}: decoded with {best}."
     folder = report(run)
     for name in ("scores.txt", "scores.md", "index.html"):
         assert line in (folder / name).read_text()
@@ -181,7 +182,7 @@ def test_a_deleted_folder_ends_in_one_sentence() -> None:
         text=True,
     )
     assert result.returncode == 1
-    assert result.stderr.startswith("bleuprint: results/training/demo-transformer-seed1/metrics.jsonl is not there any")
+    assert result.stderr.startswith("bleuprint: results/training/demo-transformer-seed1/metrics.jsonl does not exist")
     assert result.stderr.count("\n") == 1
 
 
@@ -203,7 +204,7 @@ def test_metrics_of_one_name_but_another_meaning_are_not_compared() -> None:
     problems = {
         one["metric"]: one["problem"] for one in json.loads((folder / "comparison.json").read_text())["comparisons"]
     }
-    assert problems == {"bleu_tok_lc": None, "chrf": "chrf is not configured alike"}
+    assert problems == {"bleu_tok_lc": None, "chrf": "chrf is configured differently"}
 
 
 def test_test_pairs_in_train_are_said_wherever_the_scores_are() -> None:

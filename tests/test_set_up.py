@@ -1,12 +1,15 @@
-"""The lock, the environments and the rules agree."""
+"""The lock, the environments and the rules agree; make, the hooks and the files for contributors do, too."""
 
 import re
+import subprocess
 import sys
 import tomllib
-from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from conftest import ROOT
+import yaml
+from conftest import DEFAULT, HEADROOM, ROOT, SECONDS, pytest_sessionfinish, too_long
 
 sys.path.insert(0, str(ROOT / "envs"))
 from update import conda_files, pins
@@ -46,13 +49,79 @@ def test_every_rule_that_works_has_log_threads_resources_and_conda(file: str, na
     if "shell:" not in body:
         assert "output:" not in body  # a stage's word, a target only
         return
-    for directive in ("log:", "threads:", "resources:", "conda:"):
+    for directive in ("log:", "threads:", "resources:", "conda:\n        ENVIRONMENT\n"):
         assert f"    {directive}" in body
-    assert Path(ROOT / "workflow/rules" / re.findall(r'"(\S+\.yaml)"', body)[0]).exists()
+    common = (ROOT / "workflow/rules/common.smk").read_text()
+    (environment,) = re.findall(r'^ENVIRONMENT = f"\{workflow\.basedir\}/(\S+\.yaml)"', common, re.M)
+    assert (ROOT / environment).exists()
 
 
 def test_the_snakefile_is_a_table_of_contents() -> None:
     assert len((ROOT / "Snakefile").read_text().splitlines()) <= 50
     stages = ["corpus", "text", "training", "decoding", "scoring", "report"]
-    assert re.findall(r"rules/(\w+)\.smk", (ROOT / "Snakefile").read_text()) == stages
+    assert re.findall(r"rules/(\w+)\.smk", (ROOT / "Snakefile").read_text()) == ["common", *stages]
     assert {name for _, name, _ in RULES} >= set(stages)
+
+
+def test_make_alone_lists_every_target() -> None:
+    targets = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.M)[0].split()
+    for words in ([], ["help"]):
+        listing = subprocess.run(
+            ["make", "--no-print-directory", *words], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        assert re.findall(r"^make ([a-z-]+) +[A-Z]", listing, re.M) == targets
+        assert len(listing.splitlines()) == len(targets)
+
+
+def test_the_hooks_of_pre_commit_are_the_linters_of_make() -> None:
+    linters = re.findall(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)[0].split("\n\t")
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [hook["entry"] for hook in repository["hooks"]] == [f".venv/bin/{line.strip()}" for line in linters]
+
+
+def test_github_runs_the_checks_on_every_python_and_asks_for_what_is_needed() -> None:
+    github = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github").rglob("*.yml")}
+    job = github["test"]["jobs"]["test"]
+    requires = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12"] and requires == ">=3.11,<3.13"
+    assert job["steps"][-1] == {"run": "bash .ci/run", "env": {"PYTHON": "python${{ matrix.python }}"}}
+    questions = {part["id"]: part["attributes"]["label"] for part in github["bug"]["body"]}
+    assert "bleuprint doctor" in questions["doctor"] and "provenance.json" in questions["provenance"]
+    assert all(form["name"] and form["body"] for form in (github["bug"], github["feature"]))
+
+
+def test_every_path_that_contributing_names_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    paths = [word for word in re.findall(r"`([^` ]+)`", text) if "/" in word and "…" not in word]
+    assert len(paths) > 20
+    assert [word for word in paths if not (ROOT / word).exists() and not (ROOT / "workflow" / word).exists()] == []
+    assert len(text.splitlines()) <= 120
+
+
+def test_files_that_take_more_than_their_share_of_time_are_named() -> None:
+    usual = {name: float(value) for name, value in SECONDS.items()}
+    assert too_long(usual | {"test_new": DEFAULT}) == []
+    assert too_long({name: 0.1 * value for name, value in usual.items()}) == []
+    name, limit = "test_kill", HEADROOM * usual["test_kill"]
+    assert too_long(usual | {name: limit - 1}) == []
+    (sentence,) = too_long(usual | {name: limit + 1})
+    assert sentence.startswith(f"tests/{name}.py took {limit + 1:.0f} s and its share is {limit:.0f} s: ")
+    slower = {name: 5 * value for name, value in usual.items()}  # another machine: everything takes longer
+    assert too_long(slower | {"test_new": 5 * DEFAULT}) == []
+    assert len(too_long(slower | {name: 5 * limit + 1})) == 1
+    assert len(too_long({"test_new": HEADROOM * DEFAULT + 1})) == 1
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_whole_run_fails_where_a_file_takes_more_than_its_share(asked: bool) -> None:
+    report = pytest.TestReport("tests/test_new.py::test_x", ("", 0, ""), {}, "passed", None, "call", duration=999.0)
+    printed: list[str] = []
+    reporter = SimpleNamespace(stats={"passed": [report], "deselected": [object()]}, write_line=printed.append)
+    config = SimpleNamespace(
+        getoption=lambda name: asked and name == "--shares", pluginmanager=SimpleNamespace(getplugin=lambda _: reporter)
+    )
+    session: Any = SimpleNamespace(config=config, shouldfail=False, exitstatus=pytest.ExitCode.OK)
+    pytest_sessionfinish(session)
+    assert session.exitstatus == (pytest.ExitCode.TESTS_FAILED if asked else pytest.ExitCode.OK)
+    assert str(session.shouldfail).startswith("tests/test_new.py took 999 s and its share is") == asked
+    assert "".join(printed).endswith("seconds: test_new 999") == asked

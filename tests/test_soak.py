@@ -23,7 +23,7 @@ PAIR = {"source_lang": "de", "target_lang": "en"}
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A binarised corpus of 800 made-up pairs."""
+    """Binarise a corpus of 800 made-up pairs."""
     folder, draw = tmp_path_factory.mktemp("data"), random.Random(1)
     for language in PAIR.values():
         lines = [" ".join(draw.choices("abcdefgh", k=draw.randint(3, 30))) for _ in range(800)]
@@ -37,6 +37,7 @@ def program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [{}, {"num_workers": 2, "data_buffer_size": 0}, {"num_workers": 0}], ids=str)
 def test_processes_and_memory_stay_as_in_the_first_two_epochs(data: Path, tmp_path: Path, how: dict[str, int]) -> None:
     command = [program("fairseq-train"), str(data), *argv(FLAGS | how)]

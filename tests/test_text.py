@@ -21,7 +21,7 @@ from bleuprint.config.compose import experiments
 from bleuprint.files import DataError, read_lines, write_lines
 from bleuprint.text.fingerprint import differences, expected, fingerprint
 from bleuprint.text.learn_bpe import learn
-from bleuprint.text.moses import FastTokenizer, detokenize, tokenize
+from bleuprint.text.moses import FastTokenizer, detokenise, tokenise
 from bleuprint.text.tokenise import is_clean, prepare
 
 CONFIG = {
@@ -56,7 +56,7 @@ CONFIG = {
     ],
 )
 def test_tokenize_as_perl_does(line: str, tokens: str) -> None:
-    assert tokenize(line, "de") == tokens
+    assert tokenise(line, "de") == tokens
 
 
 FAST = {language: FastTokenizer(language) for language in ("en", "de", "fr", "zh", "xx")}
@@ -71,7 +71,7 @@ def test_the_fast_tokenizer_is_sacremoses_own(line: str, language: str) -> None:
 
 
 def test_detokenize_undoes_escapes() -> None:
-    assert detokenize("it &apos;s &quot; fine &quot; &amp; 5 &lt; 6 .", "en") == 'it\'s "fine" & 5 < 6.'
+    assert detokenise("it &apos;s &quot; fine &quot; &amp; 5 &lt; 6 .", "en") == 'it\'s "fine" & 5 < 6.'
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,12 @@ from bleuprint.config.compose import experiments
 from bleuprint.files import DataError, link
 from bleuprint.machine import device
 from bleuprint.training import checkpoint as checkpoint_module
+from bleuprint.training import resume
 from bleuprint.training.checkpoint import average, pick
 from bleuprint.training.epochs import chosen, epochs, needed, prune
 from bleuprint.training.progress import Display, fraction, metrics_of, tidy
 from bleuprint.training.resume import ready
+from bleuprint.training.save_dir import Options, read_options
 
 TRAIN = '2026 | INFO | train_inner | {"epoch": 2, "update": 1.5, "loss": "4.1", "nll_loss": "3", "wps": "900.5", "wpb": "3900", "num_updates": "%d", "lr": "0.001", "gnorm": "1.2", "train_wall": "3", "wall": "12"}'  # noqa: E501
 VALID = '2026 | INFO | valid | {"epoch": 2, "valid_loss": "3.9", "valid_nll_loss": "2.5", "valid_bleu": "21.5", "valid_wps": "5000", "valid_num_updates": "%d"}'  # noqa: E501
@@ -63,7 +65,7 @@ def test_what_a_resumed_training_did_again_counts_once() -> None:
 
 
 def test_the_clock_goes_on_over_all_sessions() -> None:
-    """fairseq's begins anew when a training is resumed."""
+    """fairseq's starts from zero when a training is resumed."""
     session = [
         "+ python -m bleuprint.machine.lease --gpus 0 fairseq-train data",
         TRAIN % 50,
@@ -131,7 +133,9 @@ def test_a_damaged_epoch_among_the_last_is_not_averaged_over(tmp_path: Path) -> 
     for name in ("2.pt", "4.pt", "6.pt", "8.pt", "9.pt", "3.pt.damaged", "7.pt.damaged"):
         (tmp_path / f"checkpoint{name}").touch()
     assert len(pick(tmp_path, "average", 2)) == 2
-    with pytest.raises(DataError, match=r"checkpoint7\.pt, one of the last 3 epochs, was damaged; to train anew"):
+    with pytest.raises(
+        DataError, match=r"checkpoint7\.pt, one of the last 3 epochs, is damaged; move that folder away"
+    ):
         pick(tmp_path, "average", 3)
 
 
@@ -181,7 +185,7 @@ def test_average_is_the_mean_in_float64(tmp_path: Path) -> None:
 
 
 def trained(folder: Path, scores: list[float | None], until: int | None = None) -> None:
-    """What fairseq leaves of the epochs: weights that differ, the validation's score with them."""
+    """Write what fairseq leaves of the epochs: weights that differ, with the validation's score."""
     for epoch, score in enumerate(scores[:until], 1):
         draw = torch.Generator().manual_seed(epoch)
         model = {"weight": torch.randn(4, 3, generator=draw), "bias": torch.randn(3, generator=draw) * 1e4}
@@ -262,6 +266,18 @@ def test_epochs_are_removed_on_the_disk(tmp_path: Path) -> None:
     assert (tmp_path / "checkpoint_last.pt").exists()
 
 
+def test_the_plugin_is_told_by_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_options(tmp_path) == Options()  # where nobody wrote one
+    for words, options in {
+        "--choose average --bf16": Options(bf16=True),
+        "--choose average_best --epochs 3 --deterministic": Options(False, True, "average_best", 3),
+        "--choose best": Options(),  # and nothing of an earlier session is left
+    }.items():
+        monkeypatch.setattr(sys, "argv", ["", "--save-dir", str(tmp_path / "new"), *words.split()])
+        resume.main()
+        assert read_options(tmp_path / "new") == options
+
+
 def test_without_any_score_there_is_nothing_to_average(tmp_path: Path) -> None:
     trained(tmp_path, [None, None])
     with pytest.raises(DataError, match=r"no checkpoint for training\.checkpoint=average_best"):
@@ -272,12 +288,12 @@ def test_a_damaged_epoch_chosen_by_its_score_is_an_error_but_for_the_last(tmp_pa
     trained(tmp_path, [3.0, 2.0, 2.5])
     link(tmp_path / "checkpoint3.pt", tmp_path / "checkpoint_last.pt")
     (tmp_path / "checkpoint3.pt").write_bytes(b"x")  # one file, two names
-    assert "set aside" in ready(tmp_path, "average_best")[0]
+    assert "renamed" in ready(tmp_path, "average_best")[0]
     assert (tmp_path / "checkpoint_last.pt").samefile(tmp_path / "checkpoint2.pt")
     trained(tmp_path, [3.0, 2.0, 2.5])
     (tmp_path / "checkpoint1.pt").write_bytes(b"x")
     for choice in ("average_best", "average_around_best"):
-        with pytest.raises(DataError, match=r"checkpoint1\.pt is damaged, and training on would not make it again"):
+        with pytest.raises(DataError, match=r"checkpoint1\.pt is damaged, and further training would not recompute it"):
             ready(tmp_path, choice)
     assert (tmp_path / "checkpoint1.pt").exists()
 

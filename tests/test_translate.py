@@ -134,15 +134,15 @@ def test_fairseq_translates_where_ctranslate2_would_not_do_the_same() -> None:
         reason("lightconv_iwslt_de_en")
         == "ctranslate2 cannot translate with model.arch=lightconv_iwslt_de_en, only with fairseq's Transformer"
     )
-    assert reason(ensemble=[2]) == "ctranslate2 decodes no ensemble"
-    assert reason(unkpen=2.0) == "ctranslate2 has nothing like decoding.unkpen"
+    assert reason(ensemble=[2]) == "ctranslate2 cannot decode an ensemble"
+    assert reason(unkpen=2.0) == "ctranslate2 does not support decoding.unkpen"
     assert not reason(unkpen=None, sampling=False, lenpen=0.0, max_len_a=1.2, max_len_b=10, min_len=2)
 
 
 def test_only_ctranslate2_computes_in_int8(tmp_path: Path) -> None:
     run = run_of(tmp_path)
     run.config["model"] = {"arch": "lightconv_iwslt_de_en"}
-    with pytest.raises(DataError, match="without --compute-type int8 fairseq itself translates, in float32"):
+    with pytest.raises(DataError, match="without --compute-type int8 fairseq translates, in float32"):
         translate.chosen(run, "int8", None, False)
 
 
@@ -287,7 +287,7 @@ def test_lightconv_is_translated_by_fairseq(demo: Path) -> None:
     wanted = only(demo, "results/runs/*lightconv*/hypotheses.txt").read_bytes().splitlines()[:8]
     result = call(demo, "translate", "--run", "lightconv", text=b"\n\n".join(raw))
     assert result.returncode == 0 and result.stdout.splitlines()[::2] == wanted
-    assert b"model.arch=lightconv_iwslt_de_en, only with fairseq's Transformer; fairseq itself" in result.stderr
+    assert b"model.arch=lightconv_iwslt_de_en, only with fairseq's Transformer; fairseq translates" in result.stderr
     refused = call(demo, "export", "lightconv", "exported")
     assert refused.returncode == 1 and b"bleuprint pack --checkpoint packs it for fairseq" in refused.stderr
     assert refused.stderr.count(b"\n") == 1 and not (demo / "exported").exists()
@@ -372,13 +372,14 @@ def test_a_terminal_has_a_prompt(demo: Path, end: bytes) -> None:
 # The exported folder
 
 ALONE = """
-import runpy, sys
+import pathlib, runpy, sys
 FORBIDDEN = {"bleuprint", "fairseq", "fairseq_cli", "torch", "hydra", "omegaconf", "snakemake", "sacrebleu"}
 class Forbid:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in FORBIDDEN:
             raise ImportError(f"{name} is not to be there")
 sys.meta_path.insert(0, Forbid())
+sys.path.insert(0, str(pathlib.Path(sys.argv[1]).parent))  # as Python does for a script, but not with -I
 runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
@@ -405,6 +406,7 @@ def test_an_exported_folder_translates_alone(demo: Path, tmp_path: Path, compute
         "codes",
         "config.yaml",
         "translate.py",
+        "tokeniser.py",
         "requirements.txt",
         "README.md",
     }

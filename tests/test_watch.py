@@ -180,7 +180,7 @@ def test_with_no_runs_and_after_them() -> None:
     assert after.returncode == 0
     name = demo.runs[0].name
     assert after.stdout == f"{name}: training stopped, epoch 2.5/8, updates 1,500, loss 4.125, device CPU\n"
-    assert "the same command goes on" in after.stderr
+    assert "the same command resumes what was stopped" in after.stderr
 
 
 def test_plain_lines_follow_a_real_call(fake_fairseq: dict[str, str], tmp_path: Path) -> None:
@@ -278,6 +278,7 @@ def test_a_dry_run_explains_itself_and_nothing_else_does(
     assert "decoding.beam=8 (there 5)" in said and said.strip() in beam
 
 
+@pytest.mark.slow
 def test_wrong_words_end_in_one_line() -> None:
     wrong = bleuprint("explain", "model=lightcnv")
     assert wrong.returncode == 1 and wrong.stderr.startswith("bleuprint: model=lightcnv: no such model")

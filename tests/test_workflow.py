@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from conftest import ROOT, SNAKEMAKE, Snakemake, jobs
 
+RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50"
 STAGES = ["raw_text", "tokenise", "check_text", "learn_bpe", "apply_bpe", "binarise"]
 STAGES += ["train", "translate", "score"]
@@ -24,7 +26,7 @@ def demo(*config: str, overrides: str = "") -> list[str]:
 
 @pytest.fixture
 def finished(snakemake: Snakemake, fake_fairseq: dict[str, str]) -> Snakemake:
-    """Snakemake in a folder where the demo has run."""
+    """Return Snakemake for a folder in which the demo has run."""
     result = snakemake(*demo(), env=fake_fairseq)
     assert result.returncode == 0, result.stderr
     return snakemake
@@ -36,6 +38,17 @@ def test_plan_of_a_fresh_folder(snakemake: Snakemake) -> None:
     assert sweep == ALL | dict.fromkeys(["train", "translate", "score", "gather_run"], 6)
     hundred = jobs(snakemake("-n", "--config", "seed=range(1,101)"))
     assert (hundred["raw_text"], hundred["binarise"], hundred["train"]) == (1, 1, 100)
+
+
+@pytest.mark.parametrize("file", RULES, ids=lambda file: file.name)
+def test_rules_are_readable(file: Path) -> None:
+    """How Snakemake is told what decides a result, and what does not, stands in common.smk alone."""
+    text = file.read_text()
+    assert all(len(line) <= 120 for line in text.splitlines())
+    if file.name != "common.smk":
+        assert "lambda" not in text
+        for params in re.findall(r"^    params:\n((?:        .*\n)+)", text, re.MULTILINE):
+            assert len(re.findall(r"^        \w+=", params, re.MULTILINE)) <= 5
 
 
 def test_a_stage_is_a_target(snakemake: Snakemake) -> None:
@@ -147,6 +160,25 @@ def test_the_same_command_goes_on_after_ctrl_c(
     assert "tokenise" not in again.stderr  # what was finished is kept
 
 
+def test_a_checkout_in_any_folder_works_and_the_users_python_path_is_kept(tmp_path: Path) -> None:
+    checkout = tmp_path / "a $(touch pwned) `touch pwned` {x} {{y}} 'q' \"r\" ; touch pwned"
+    for folder in (checkout, tmp_path / "work", tmp_path / "users"):
+        folder.mkdir()
+    for name in ("Snakefile", "workflow", "config", "envs", "profiles"):
+        (checkout / name).symlink_to(ROOT / name)
+    # Python imports it at each start, if PYTHONPATH leads there
+    (tmp_path / "users/sitecustomize.py").write_text(
+        "import sys\nwith open('commands', 'a') as file:\n    print(*sys.orig_argv, file=file)\n"
+    )
+    command = [*SNAKEMAKE[:3], "--snakefile", str(checkout / "Snakefile"), "--cores", "1", "corpus", *demo()]
+    env = os.environ | {"PYTHONPATH": str(tmp_path / "users")}
+    result = subprocess.run(command, cwd=tmp_path / "work", env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert list(tmp_path.glob("work/results/corpus/*/raw/train.de"))
+    assert "-m bleuprint.corpus --config" in (tmp_path / "work/commands").read_text()
+    assert not list(tmp_path.rglob("pwned"))
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [
@@ -205,7 +237,7 @@ def test_reversed_direction_and_local_text(snakemake: Snakemake, tmp_path: Path,
 
 
 def calls(fake: dict[str, str]) -> list[list[str]]:
-    """The command lines of fairseq's stand-ins so far."""
+    """Return the command lines of fairseq's stand-ins so far."""
     return [json.loads(line) for line in Path(fake["CALLS"]).read_text().splitlines()]
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,20 @@ SCARCE = 1 << 20  # bytes free on a disk that counts as full
 
 class DataError(Exception):
     """Input that cannot be used; the message is one sentence for the user, with the way out."""
+
+
+@contextmanager
+def exit_with_message(*others: type[Exception]) -> Iterator[None]:
+    """End the process with exit status 1 and the error's message on standard error; around entry points.
+
+    Args:
+        others: exceptions that end the process in the same way as a DataError.
+    """
+    ending: tuple[type[Exception], ...] = (DataError, *others)
+    try:
+        yield
+    except ending as error:
+        sys.exit(f"bleuprint: {error}")
 
 
 @contextmanager

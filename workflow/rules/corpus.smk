@@ -1,9 +1,6 @@
-from bleuprint.corpus import arguments as corpus_arguments
-
-
 rule corpus:
     input:
-        [f"results/corpus/{key}/raw" for key in PLAN.stages["corpus"]],
+        results("corpus", "raw"),
 
 
 rule raw_text:
@@ -14,15 +11,14 @@ rule raw_text:
     benchmark:
         "results/corpus/{corpus}/corpus.benchmark.tsv"
     conda:
-        "../../envs/bleuprint.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
     params:
-        identity=lambda w: PLAN.stage("corpus", w.corpus).identity,
-        # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
-        where=lambda w, threads: corpus_arguments(PLAN.stage("corpus", w.corpus).experiment.corpus, PLAN.runtime),
+        identity=identity("corpus"),
+        how=how("corpus", pieces.raw_text),
     shell:
         "(set -x; python -m bleuprint.record.folder {params.identity:q} results/corpus/{wildcards.corpus};"
         " python -m bleuprint.corpus --config results/corpus/{wildcards.corpus}/config.yaml --output {output}"
-        " --downloads results/corpus/{wildcards.corpus}/downloads {params.where:q}) 2>&1 | tee {log}"
+        " --downloads results/corpus/{wildcards.corpus}/downloads {params.how[sources]}) 2>&1 | tee {log}"

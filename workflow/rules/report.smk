@@ -11,28 +11,19 @@ rule report:
 
 rule gather_run:
     input:
-        lambda w: [
-            PLAN.run(w.run).file("text", "checks.json"),
-            PLAN.run(w.run).file("training", "checkpoint.pt"),
-            PLAN.run(w.run).file("training", "metrics.jsonl"),
-            *[f"results/training/{key}/checkpoint.pt" for key in PLAN.run(w.run).ensemble],
-            *PLAN.tuned(PLAN.run(w.run).keys["decoding"], "tuned.json"),
-            PLAN.run(w.run).file("decoding", "hypotheses.txt"),
-            PLAN.run(w.run).file("scoring", "scores.json"),
-        ],
+        run_files,
     output:
         report("results/runs/{run}/scores.json", caption="../report/run.rst", category="Runs", subcategory="{run}"),
     log:
         "results/runs/{run}/gather.log",
     conda:
-        "../../envs/bleuprint.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
     params:
-        description=lambda w: PLAN.run(w.run).description,
-        # A function of `threads` is how, not what: Snakemake does not compare it with the last call's
-        asked=lambda w, threads: PLAN.run(w.run).asked,
+        description=description,
+        asked=asked,
     shell:
         "python -m bleuprint.report run {params.description:q} --asked {params.asked:q} > {log} 2>&1"
 
@@ -47,10 +38,10 @@ rule write_report:
     log:
         "results/report/report.log",
     conda:
-        "../../envs/bleuprint.yaml"
+        ENVIRONMENT
     threads: min(THREADS, 4)
     resources:
-        mem_mb=lambda w, threads: 1000 * threads,
+        mem_mb=memory(1000),
     params:
         baseline=BASELINE,
     shell:

@@ -1,14 +1,14 @@
 rule scoring:
     input:
-        [f"results/scoring/{key}/scores.json" for key in PLAN.stages["scoring"]],
+        results("scoring", "scores.json"),
 
 
 rule score:
     input:
-        tokens=lambda w: PLAN.upstream("scoring", w.scoring, "decoding", "hypotheses.tok"),
-        text=lambda w: PLAN.upstream("scoring", w.scoring, "decoding", "hypotheses.txt"),
-        tokenized=lambda w: PLAN.upstream("scoring", w.scoring, "text", "tokenized"),
-        raw=lambda w: PLAN.upstream("scoring", w.scoring, "corpus", "raw"),
+        tokens=upstream("scoring", "decoding", "hypotheses.tok"),
+        text=upstream("scoring", "decoding", "hypotheses.txt"),
+        tokenized=upstream("scoring", "text", "tokenized"),
+        raw=upstream("scoring", "corpus", "raw"),
     output:
         scores="results/scoring/{scoring}/scores.json",
         sentences="results/scoring/{scoring}/sentences.json",
@@ -17,13 +17,13 @@ rule score:
     benchmark:
         "results/scoring/{scoring}/score.benchmark.tsv"
     conda:
-        "../../envs/bleuprint.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=2000,
     params:
-        identity=lambda w: PLAN.stage("scoring", w.scoring).identity,
-        target=lambda w: PLAN.stage("scoring", w.scoring).experiment.target,
+        identity=identity("scoring"),
+        target=what("scoring", attrgetter("target")),
     shell:
         "(set -x; python -m bleuprint.record.folder {params.identity:q} results/scoring/{wildcards.scoring};"
         " python -m bleuprint.scoring --config results/scoring/{wildcards.scoring}/config.yaml"

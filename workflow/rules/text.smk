@@ -1,15 +1,14 @@
 from bleuprint.plan.fairseq_flags import preprocess
-from bleuprint.text.fingerprint import expected
 
 
 rule text:
     input:
-        [f"results/text/{key}/{made}" for key in PLAN.stages["text"] for made in ("bin", "checks.json")],
+        results("text", "bin", "checks.json"),
 
 
 rule tokenise:
     input:
-        raw=lambda w: PLAN.upstream("text", w.text, "corpus", "raw"),
+        raw=upstream("text", "corpus", "raw"),
     output:
         directory("results/text/{text}/tokenized"),
     log:
@@ -17,12 +16,12 @@ rule tokenise:
     benchmark:
         "results/text/{text}/tokenise.benchmark.tsv"
     conda:
-        "../../envs/bleuprint.yaml"
+        ENVIRONMENT
     threads: THREADS
     resources:
         mem_mb=1000,
     params:
-        identity=lambda w: PLAN.stage("text", w.text).identity,
+        identity=identity("text"),
     shell:
         "(set -x; python -m bleuprint.record.folder {params.identity:q} results/text/{wildcards.text};"
         " python -m bleuprint.text.tokenise --config results/text/{wildcards.text}/config.yaml --raw {input.raw}"
@@ -38,15 +37,15 @@ rule check_text:
         "results/text/{text}/check_text.log",
     benchmark:
         "results/text/{text}/check_text.benchmark.tsv"
-    # So that a leak is said before the training, and not after it
+    # So that a leak is reported before the training, and not after it
     priority: 1
     conda:
-        "../../envs/bleuprint.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
     params:
-        languages=lambda w: "--source {0.source} --target {0.target}".format(PLAN.stage("text", w.text).experiment),
+        languages=what("text", "--source {0.source} --target {0.target}".format),
     shell:
         "(set -x; python -m bleuprint.corpus.checks --text {input.tokenized} {params.languages} --output {output}) 2>&1"
         " | tee {log}"
@@ -62,12 +61,12 @@ rule learn_bpe:
     benchmark:
         "results/text/{text}/learn_bpe.benchmark.tsv"
     conda:
-        "../../envs/bleuprint.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
     params:
-        merges=lambda w: PLAN.stage("text", w.text).experiment.text.merges,
+        merges=what("text", attrgetter("text.merges")),
     shell:
         "(set -x; python -m bleuprint.text.learn_bpe --input {input.tokenized}/train.both --output {output}"
         " --symbols {params.merges}) > {log} 2>&1"
@@ -84,7 +83,7 @@ rule apply_bpe:
     benchmark:
         "results/text/{text}/apply_bpe.benchmark.tsv"
     conda:
-        "../../envs/bleuprint.yaml"
+        ENVIRONMENT
     threads: THREADS
     resources:
         mem_mb=1000,
@@ -105,20 +104,17 @@ rule binarise:
     benchmark:
         "results/text/{text}/binarise.benchmark.tsv"
     conda:
-        "../../envs/bleuprint.yaml"
+        ENVIRONMENT
     threads: THREADS
     resources:
         mem_mb=1000,
     params:
-        flags=lambda w: preprocess(PLAN.stage("text", w.text).experiment),
-        # Functions of `threads` are how, not what: Snakemake does not compare them with the last call's
-        expected=lambda w, threads: expected(PLAN.stage("text", w.text).choice),
-        difference=lambda w, threads: PLAN.runtime.fingerprint,
-        # fairseq does the first of its chunks alone, after the others: many small ones keep the cores busy
-        workers=lambda w, threads: 2 * threads,
+        flags=what("text", preprocess),
+        how=how("text", pieces.binarise),
+        workers=chunks,
     shell:
-        # Text that is not as expected fails the job, so that nothing is trained on it
+        # Text with another fingerprint than the known one fails the job, so that nothing is trained on it
         "(set -x; fairseq-preprocess {params.flags} --trainpref {input.bpe}/train --validpref {input.bpe}/valid"
         " --testpref {input.bpe}/test --destdir {output} --workers {params.workers}) > {log} 2>&1;"
-        " python -m bleuprint.text.fingerprint --folder results/text/{wildcards.text} --expected {params.expected:q}"
-        " --difference {params.difference} 2>&1 | tee -a {log}"
+        " python -m bleuprint.text.fingerprint --folder results/text/{wildcards.text} --expected {params.how[expected]}"
+        " --difference {params.how[difference]} 2>&1 | tee -a {log}"

@@ -17,6 +17,7 @@ import psutil
 from bleuprint.commands.doctor import refuse
 from bleuprint.commands.watch import alive, current, remember
 from bleuprint.files import SCARCE, full, last_words, locked
+from bleuprint.machine import memory
 from bleuprint.plan.explain import finished
 from bleuprint.plan.keys import STAGES, Plan, Run
 from bleuprint.record.provenance import RUNS
@@ -56,6 +57,7 @@ def begin(workflow: Any, plan: Plan, threads: int) -> None:
     conda = bool(workflow.deployment_settings.deployment_method)
     refuse(plan, missing, min(threads, workflow.cores), elsewhere=conda)
     claim()
+    memory.usage()
     remember(plan)
     atexit.register(_say_if_full, Path("results").resolve())  # by then Snakemake is back where it was called
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -162,7 +164,8 @@ def after_failure(workflow: Any, plan: Plan, logs: list[str]) -> None:
             file=sys.stderr,
         )
     atexit.unregister(_say_if_full)
-    print(last_words(logs, Path("results").resolve()), file=sys.stderr)
+    words = [last_words(logs, Path("results").resolve()), *memory.sentences(logs, memory.usage())]
+    print("\n".join(filter(None, words)), file=sys.stderr)
 
 
 def after_success(workflow: Any) -> None:

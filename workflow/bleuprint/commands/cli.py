@@ -1,6 +1,6 @@
-"""bleuprint: look at runs, check, repeat, pack and use them, and say what a call of Snakemake would do.
+"""bleuprint: watch, verify, replay, pack and use runs, and explain what a call of Snakemake would do.
 
-Snakemake does the work itself.
+The pipeline itself is run by Snakemake.
 """
 
 import argparse
@@ -10,64 +10,64 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bleuprint.files import DataError
+from bleuprint.files import DataError, exit_with_message
+
+RUN = "a run in results/runs: its name, its folder, or a part of its name that no other run has"
 
 
 def cli_config(words: list[str]) -> dict[str, Any]:
-    """KEY=VALUE words as Snakemake's `--config` reads them.
+    """Parse KEY=VALUE words like Snakemake's `--config`.
 
     Raises:
-        SystemExit: a word is no KEY=VALUE.
+        DataError: a word is not KEY=VALUE.
     """
-    from snakemake.cli import parse_config  # slow to load; watch needs none of it
+    from snakemake.cli import parse_config  # slow to load, and watch does not need it
 
     for word in words:
         if "=" not in word:
-            sys.exit(f"bleuprint: {word}: not KEY=VALUE, as after snakemake's --config")
+            raise DataError(f"{word}: not KEY=VALUE, as after snakemake's --config")
     try:
-        found: dict[str, Any] = parse_config(words)
+        config: dict[str, Any] = parse_config(words)
     except ValueError as error:
-        sys.exit(f"bleuprint: {error}")
-    return found
+        raise DataError(str(error)) from None
+    return config
 
 
 def add_records(commands: Any) -> None:
-    """The commands that work on a run's provenance.json."""
-    run = "a run in results/runs: its name, its folder, or a part of its name that no other has"
-    check = commands.add_parser("verify", help="whether the files of runs are still those that were recorded")
-    check.add_argument("runs", nargs="*", metavar="RUN", help=f"{run}; none: all runs")
-    again = commands.add_parser("replay", help="run a run again from its record in a fresh folder, and compare")
-    again.add_argument("run", metavar="RUN", help=run)
-    again.add_argument("--folder", type=Path, help="where to (default: replays/RUN)")
-    again.add_argument("--cores", type=int, help="for Snakemake (default: the recorded number of threads)")
-    one = commands.add_parser("pack", help="one archive of a run: config, provenance, scores, translations")
-    one.add_argument("run", metavar="RUN", help=run)
-    one.add_argument("--checkpoint", action="store_true", help="with the model")
-    one.add_argument("--output", type=Path, metavar="FILE", help="(default: RUN.tar.gz)")
+    """Add the commands that read a run's provenance.json."""
+    verify = commands.add_parser("verify", help="check that the files of runs are still those that were recorded")
+    verify.add_argument("runs", nargs="*", metavar="RUN", help=f"{RUN} (default: all runs)")
+    replay = commands.add_parser("replay", help="repeat a run from its record in a new folder, and compare the results")
+    replay.add_argument("run", metavar="RUN", help=RUN)
+    replay.add_argument("--folder", type=Path, help="the new folder (default: replays/RUN)")
+    replay.add_argument("--cores", type=int, help="for Snakemake (default: the recorded number of threads)")
+    pack = commands.add_parser("pack", help="put a run into one archive: config, provenance, scores, translations")
+    pack.add_argument("run", metavar="RUN", help=RUN)
+    pack.add_argument("--checkpoint", action="store_true", help="include the model")
+    pack.add_argument("--output", type=Path, metavar="FILE", help="the archive (default: RUN.tar.gz)")
 
 
 def add_uses(commands: Any) -> None:
-    """The commands that use a run's model."""
-    run = "a run in results/runs: its name, its folder, or a part of its name that no other has"
+    """Add the commands that use a run's model."""
     types = ["float32", "int8"]
-    one = commands.add_parser("translate", help="a run's model on your own text, from a file, a pipe or a prompt")
-    one.add_argument("--run", required=True, metavar="RUN", help=run)
-    one.add_argument("file", nargs="?", type=Path, metavar="FILE", help="raw text, UTF-8 (default: standard input)")
-    one.add_argument("--compute-type", choices=types, help="int8 is faster (default: the run's own)")
-    one.add_argument("--beam", type=_positive, help="(default: the run's own)")
-    out = commands.add_parser("export", help="a folder that translates without fairseq and without bleuprint")
-    out.add_argument("run", metavar="RUN", help=run)
-    out.add_argument("folder", type=Path, metavar="DIR", help="a new folder")
-    out.add_argument("--compute-type", choices=types, help="int8: a quarter of the size (default: the run's own)")
+    translate = commands.add_parser("translate", help="translate a file, a pipe or typed lines with a run's model")
+    translate.add_argument("--run", required=True, metavar="RUN", help=RUN)
+    translate.add_argument("file", nargs="?", type=Path, metavar="FILE", help="raw UTF-8 (default: standard input)")
+    translate.add_argument("--compute-type", choices=types, help="int8 is faster (default: the run's own)")
+    translate.add_argument("--beam", type=_positive, help="beam size (default: the run's own)")
+    export = commands.add_parser("export", help="write a folder that translates without fairseq and bleuprint")
+    export.add_argument("run", metavar="RUN", help=RUN)
+    export.add_argument("folder", type=Path, metavar="DIR", help="a new folder")
+    export.add_argument("--compute-type", choices=types, help="int8: a quarter of the size (default: the run's own)")
 
 
 def _positive(text: str) -> int:
     if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
     return int(text)
 
 
-# Each loads what it needs and no more: the first translation is not to wait for all the others
+# Each command imports only what it needs, so that the first translation comes soon
 
 
 def _watch(arguments: argparse.Namespace) -> int:
@@ -121,14 +121,14 @@ def _translate(arguments: argparse.Namespace) -> int:
     try:
         return translate(arguments.run, arguments.file, arguments.compute_type, arguments.beam)
     except (KeyboardInterrupt, BrokenPipeError):
-        os._exit(1)  # what is still being translated need not be waited for, nor written
+        os._exit(1)  # do not wait for the sentences that are being translated
 
 
 def _export(arguments: argparse.Namespace) -> int:
     from bleuprint.commands.export import export
 
     export(arguments.run, arguments.folder, arguments.compute_type)
-    print(f"{arguments.folder}: python {arguments.folder}/translate.py translates standard input")
+    print(f"{arguments.folder}: to translate standard input, run python {arguments.folder}/translate.py")
     return 0
 
 
@@ -144,23 +144,21 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
+@exit_with_message()
 def main() -> None:
-    """Entry point of the command `bleuprint`."""
+    """Run the command `bleuprint`."""
     parser = argparse.ArgumentParser(prog="bleuprint", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    live = commands.add_parser("watch", help="a live table of the runs, in the folder of results/")
-    live.add_argument("--interval", type=float, default=2.0, help="seconds between two looks (default: 2)")
-    why = commands.add_parser("explain", help="which stages runs share, reuse or compute, and because of which key")
-    why.add_argument("config", nargs="*", metavar="KEY=VALUE", help="as after snakemake's --config")
-    look = commands.add_parser("doctor", help="whether what is planned can work here, and what it will cost")
-    look.add_argument("config", nargs="*", metavar="KEY=VALUE", help="as after snakemake's --config")
+    watch = commands.add_parser("watch", help="show a live table of the runs, in the folder that holds results/")
+    watch.add_argument("--interval", type=float, default=2.0, help="seconds between two updates (default: 2)")
+    explain = commands.add_parser("explain", help="show which stages are shared, reused or computed, and why")
+    explain.add_argument("config", nargs="*", metavar="KEY=VALUE", help="as after snakemake's --config")
+    doctor = commands.add_parser("doctor", help="check that the planned runs can work here, and estimate their cost")
+    doctor.add_argument("config", nargs="*", metavar="KEY=VALUE", help="as after snakemake's --config")
     add_records(commands)
     add_uses(commands)
     arguments = parser.parse_args()
-    try:
-        sys.exit(COMMANDS[arguments.command](arguments))
-    except DataError as error:
-        sys.exit(f"bleuprint: {error}")
+    sys.exit(COMMANDS[arguments.command](arguments))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from bleuprint.config.flags import argv
-from bleuprint.config.schema import Files, Iwslt14
-from bleuprint.machine.device import gpus, pairs, refusal, target_tokens, update_freq, uses_bf16, uses_gpu, weights
+from bleuprint.machine.device import gpus, refusal, target_tokens, update_freq, uses_bf16, uses_gpu, weights
 from bleuprint.machine.environment import PACKAGES, ROOT, nvidia
+from bleuprint.machine.memory import ended, limit
+from bleuprint.plan.costs import training_memory
 from bleuprint.plan.explain import to_compute
 from bleuprint.plan.fairseq_flags import PLUGIN
 from bleuprint.plan.keys import Plan, Stage
@@ -30,8 +31,6 @@ COMPILED = ("data/data_utils_fast", "data/token_block_utils_fast", "libbleu")
 PROGRAMS = ("fairseq-preprocess", "fairseq-train", "fairseq-generate", "flock", "tee")
 PAIR = 250  # bytes of a raw pair, about; a text stage holds it about six times
 STATE = 12  # bytes of a weight in a checkpoint: itself and Adam's two moments, in float32
-WORKING = 16  # bytes of a weight while training: the gradient, too
-BASE = 2**30  # bytes that a training takes besides
 ANSWER = 10  # seconds for a server to answer
 
 Missing = set[tuple[str, str]]  # (stage, key) of what is to be computed
@@ -119,17 +118,17 @@ def room(plan: Plan, missing: Missing) -> list[Row]:
             "or training.average_epochs."
         )
     trainings = [plan.stages["training"][key] for name, key in missing if name == "training"]
-    memory, has = (
-        max((BASE + WORKING * weights(one.experiment) for one in trainings), default=0),
-        psutil.virtual_memory(),
-    )
-    short = None
-    if memory > has.total:
-        short = f"a model needs about {_bytes(memory)} of memory, this machine has {_bytes(has.total)}; take a smaller."
+    needs = max((training_memory(training.experiment) for training in trainings), default=0)
+    has, short = limit(), None
+    if needs > has:
+        short = (
+            f"a training needs about {_bytes(needs)} of memory, its loaders included, and this machine has "
+            f"{_bytes(has)}; choose a smaller model, or lower training.max_tokens or training.num_workers."
+        )
     return [
         (
             "memory",
-            f"{_bytes(has.available)} of {_bytes(has.total)} available, {_bytes(memory)} needed at least",
+            f"{_bytes(psutil.virtual_memory().available)} of {_bytes(has)} available, {_bytes(needs)} needed at least",
             short,
         ),
         ("disk", f"{_bytes(free)} free, about {_bytes(total)} needed" + (f": {parts}" if parts else ""), said),
@@ -143,21 +142,18 @@ def size(name: str, stage: Stage) -> float:
         # The epochs kept, an averaged one; the best, the last, the one before, and one being written
         averaged = experiment.training.checkpoint.startswith("average")
         return (kept(experiment.training) + averaged + 4) * STATE * weights(experiment)
-    return {"corpus": 2.0, "text": 6.0}.get(name, 0.0) * PAIR * pairs(experiment.corpus)
+    return {"corpus": 2.0, "text": 6.0}.get(name, 0.0) * PAIR * experiment.corpus.training_pairs()
 
 
 def sources(plan: Plan, missing: Missing) -> list[Row]:
-    """For each file of a corpus that is to be fetched, whether the mirror or a server has it."""
+    """Return for each file of a corpus that is to be downloaded whether the mirror or a server has it."""
     rows = []
     for name, key in sorted(missing):
-        corpus = plan.stages[name][key].experiment.corpus
-        if name == "corpus" and isinstance(corpus, Iwslt14 | Files):
-            archive = isinstance(corpus, Iwslt14)
-            names = [corpus.archive] if isinstance(corpus, Iwslt14) else [file.name for file in corpus.files.values()]
-            for file in names:
-                tried = [source if archive else f"{source.rstrip('/')}/{file}" for source in corpus.sources]
-                kept = Path("results", name, key, "downloads", file)
-                rows.append((file, str(kept), None) if kept.exists() else _source(file, plan.runtime.mirror, tried))
+        if name != "corpus":
+            continue
+        for file, addresses in plan.stages[name][key].experiment.corpus.downloads().items():
+            kept = Path("results", name, key, "downloads", file)
+            rows.append((file, str(kept), None) if kept.exists() else _source(file, plan.runtime.mirror, addresses))
     return rows
 
 
@@ -227,7 +223,7 @@ def steps(stage: Stage, threads: int) -> dict[str, float] | str:
         text=True,
     )
     if result.returncode != 0:
-        return (result.stderr.strip().splitlines() or [f"it ended with status {result.returncode}"])[-1]
+        return (result.stderr.strip().splitlines() or [f"it {ended(result.returncode)}"])[-1]
     found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
     return found
 

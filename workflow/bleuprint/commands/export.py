@@ -1,4 +1,4 @@
-"""bleuprint export: a folder that translates with ctranslate2 alone, without fairseq and without bleuprint."""
+"""bleuprint export: write a folder that translates with ctranslate2, without fairseq and without bleuprint."""
 
 import os
 import shutil
@@ -9,9 +9,10 @@ from bleuprint.commands.translate import trained
 from bleuprint.decoding.convert import convert, obstacle, own_type
 from bleuprint.files import DataError, read_json, sha256
 from bleuprint.record.provenance import find, read
+from bleuprint.text.tokenisers import TOKENISERS
 
 EXAMPLE = Path(__file__).parent / "exported"
-PACKAGES = ("ctranslate2", "sacremoses", "subword-nmt")
+PACKAGES = ("ctranslate2", "subword-nmt")
 README = """# {run}
 
 A translation model from {source} to {target}, made with bleuprint and exported for CTranslate2 ({compute_type}).
@@ -19,16 +20,17 @@ A translation model from {source} to {target}, made with bleuprint and exported 
     pip install -r requirements.txt
     python translate.py < text.{source} > text.{target}
 
-`translate.py` takes UTF-8, a sentence a line, and gives a line for each; it is meant to be read and copied from.
-`model/` holds the model with its vocabulary, `codes` the BPE merges, `config.yaml` how text, model and search were set.
+`translate.py` reads UTF-8 text, one sentence a line, and writes one line for each; it is an example for your own code.
+`model/` holds the model and its vocabulary, `codes` the BPE merges, `config.yaml` the run's config.
+`tokeniser.py` makes tokens of text, and text of tokens.
 
 Scores on the test set of {corpus} ({sentences:,} sentences), with sacreBLEU's signature:
 
 {scores}
 
-They were measured by the run itself; int8 may move them a little.
+The run itself was scored, not this export; int8 may change the scores slightly.
 
-The model has learnt from {corpus}: whether it may be passed on is for that text's licence to say (IWSLT14's TED talks:
+The model was trained on {corpus}. Check that text's licence before you pass the model on (IWSLT14's TED talks:
 CC BY-NC-ND; Multi30k: CC BY-NC-SA 4.0).
 """
 
@@ -39,10 +41,10 @@ def export(word: str, folder: Path, compute_type: str | None) -> None:
     Args:
         word: the run, as `provenance.find` takes it.
         folder: a new folder, or an empty one.
-        compute_type: `float32`, or `int8`, with which the model takes a quarter of the space; None: the run's own.
+        compute_type: `float32`, or `int8` for a model of a quarter of the size; None: the run's own.
 
     Raises:
-        DataError: the folder holds something, ctranslate2 cannot run the model, or a file is not as recorded.
+        DataError: the folder is not empty, ctranslate2 cannot run the model, or a file is not as recorded.
     """
     run, known = trained(word), read(find(word))
     compute_type = compute_type or own_type(run.config)
@@ -65,7 +67,10 @@ def export(word: str, folder: Path, compute_type: str | None) -> None:
         shutil.copyfile(run.folders["text"] / "codes", temporary / "codes")
         shutil.copyfile(find(word) / "config.yaml", temporary / "config.yaml")
         shutil.copyfile(EXAMPLE / "translate.py", temporary / "translate.py")
-        requirements = "".join(f"{package}=={version(package)}\n" for package in PACKAGES)
+        tokeniser = TOKENISERS[run.config["text"]["tokenizer"]]
+        shutil.copyfile(tokeniser.path, temporary / "tokeniser.py")
+        packages = sorted([*PACKAGES, *tokeniser.packages])
+        requirements = "".join(f"{package}=={version(package)}\n" for package in packages)
         (temporary / "requirements.txt").write_text(requirements, encoding="utf-8")
         (temporary / "README.md").write_text(_readme(find(word), compute_type), encoding="utf-8")
         temporary.rename(folder)
@@ -74,6 +79,6 @@ def export(word: str, folder: Path, compute_type: str | None) -> None:
 
 
 def _readme(folder: Path, compute_type: str) -> str:
-    known = read_json(folder / "scores.json")
-    rows = [f"    {name} {one['score']:.2f}  {one['signature']}" for name, one in known["metrics"].items()]
-    return README.format(**known | {"compute_type": compute_type, "scores": "\n".join(rows)})
+    run = read_json(folder / "scores.json")
+    rows = [f"    {name} {metric['score']:.2f}  {metric['signature']}" for name, metric in run["metrics"].items()]
+    return README.format(**run | {"compute_type": compute_type, "scores": "\n".join(rows)})

@@ -1,4 +1,4 @@
-"""bleuprint pack: what belongs to a run in one archive, for instance to attach to a paper."""
+"""bleuprint pack: write all that belongs to a run into one archive, for instance to attach to a paper."""
 
 import gzip
 import io
@@ -24,15 +24,15 @@ README = """{run}
 
 {scores}
 
-config.yaml      the resolved config of the run; stages/ holds the keys that decide each stage's result
+config.yaml      the resolved config of the run; stages/ holds the keys that each stage's result depends on
 provenance.json  commit, versions, machine, threads; commands with times and peak memory; SHA-256 of all files
 commands.sh      the commands as they ran
 scores.json      the scores with intervals and signatures, for scripts; sentences.json: each sentence's scores
 hypotheses.txt   the translations of the test set, in its order; hypotheses.tok: as tokens
-metrics.jsonl    loss, perplexity, speed over the training; train.log: its log
+metrics.jsonl    loss, perplexity and speed during the training; train.log: its log
 {others}
-The corpus is not in here, since its licence may not allow it; the SHA-256 of its files in provenance.json identify it.
-With bleuprint at the commit that provenance.json names, the words in its "asked" make the run again.
+The corpus is not included, since its licence may not allow it; the SHA-256 of its files in provenance.json identify it.
+To repeat the run, use bleuprint at the commit named in provenance.json with the words under "asked" there.
 """
 
 
@@ -42,13 +42,13 @@ def pack(word: str, output: Path | None, checkpoint: bool) -> Path:
     Args:
         word: the run, as `provenance.find` takes it.
         output: the archive; None: `<run>.tar.gz` here.
-        checkpoint: whether the model goes along.
+        checkpoint: include the model.
 
     Returns:
         The archive's path.
 
     Raises:
-        DataError: a file is missing, or no longer what was recorded.
+        DataError: a file is missing or no longer as recorded.
     """
     folder = find(word)
     known = read(folder)
@@ -69,7 +69,7 @@ def pack(word: str, output: Path | None, checkpoint: bool) -> Path:
 
 
 def _paths(known: Record, root: Path, checkpoint: bool) -> dict[str, Path]:
-    """The files by their names in the archive, each one as recorded."""
+    """Return the files by their names in the archive, each checked against its recorded hash."""
     wanted = CONTENTS | {f"stages/{stage}.yaml": (stage, "config.yaml") for stage in known["stages"]}
     if "tuned.json" in known["stages"]["decoding"]["files"]:
         wanted["tuned.json"] = ("decoding", "tuned.json")
@@ -81,16 +81,16 @@ def _paths(known: Record, root: Path, checkpoint: bool) -> dict[str, Path]:
         name = Path(other["folder"]).name
         places[f"ensemble/{name}.yaml"] = (other, "config.yaml")
         places |= {f"ensemble/{name}.pt": (other, "checkpoint.pt")} if checkpoint else {}
-    found = {}
-    for name, (where, file) in places.items():
-        path = root / where["folder"] / file
+    paths = {}
+    for name, (part, file) in places.items():
+        path = root / part["folder"] / file
         if not path.is_file():
-            raise DataError(f"{path} is not there any more, so the run cannot be packed.")
-        recorded = where["files"].get(file)
+            raise DataError(f"{path} does not exist any more, so the run cannot be packed.")
+        recorded = part["files"].get(file)
         if recorded is not None and recorded["sha256"] != sha256(path):
             raise DataError(f"{path} is not what was recorded; bleuprint verify {known['run']} says what changed.")
-        found[name] = path
-    return found
+        paths[name] = path
+    return paths
 
 
 def _readme(known: Record, folder: Path, checkpoint: bool) -> str:
@@ -98,7 +98,7 @@ def _readme(known: Record, folder: Path, checkpoint: bool) -> str:
     scores = [f"{name} {metric['score']:.2f}  {metric['signature']}" for name, metric in metrics.items()]
     others = "checkpoint.pt    the model, as fairseq-generate reads it\n" if checkpoint else ""
     if "tuned.json" in known["stages"]["decoding"]["files"]:
-        others += "tuned.json       the beams and length penalties tried on the validation set, and what was picked\n"
+        others += "tuned.json       the beams and length penalties tried on the validation set, and the best\n"
     if known.get("ensemble"):
-        others += "ensemble/        the trainings of the other models that decoded together with this one\n"
+        others += "ensemble/        the trainings of the ensemble's other models\n"
     return README.format(run=known["run"], scores="\n".join(scores), others=others)

@@ -1,4 +1,4 @@
-"""bleuprint replay: run again from a run's own record, in a fresh folder, and compare what comes out."""
+"""bleuprint replay: repeat a run from its record in a new folder, and compare the results."""
 
 import json
 import os
@@ -7,12 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from bleuprint.commands.verify import drift
 from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.config.differences import differing
-from bleuprint.config.schema import Files, Iwslt14, Local
 from bleuprint.files import DataError, read_json, sha256, write_json
 from bleuprint.machine.environment import ROOT, facts
 from bleuprint.plan.explain import dotted
@@ -20,22 +18,22 @@ from bleuprint.plan.keys import planned
 from bleuprint.record.provenance import NAME, RUNS, Record, base, find, read
 from bleuprint.record.same import compared
 
-BEGUN = "replay.json"  # in the replay's folder: which run it is of
+BEGUN = "replay.json"  # in the replay's folder: the run that it repeats
 
 
 def replay(word: str, folder: Path | None, cores: int | None) -> int:
-    """Run a run again and print how its scores, hypotheses and model compare.
+    """Repeat a run and print how its scores, hypotheses and model compare with the recorded ones.
 
     Args:
         word: the run, as `provenance.find` takes it.
-        folder: where to; None: `replays/<run>`.
-        cores: for Snakemake; None: as many as the recorded training had threads.
+        folder: the replay's folder; None: `replays/<run>`.
+        cores: for Snakemake; None: the number of threads of the recorded training.
 
     Returns:
         The exit status: 0 if all scores are equal.
 
     Raises:
-        DataError: today's code and config/ would make another run, or the folder holds something else.
+        DataError: today's code and config would make another run, or the folder holds something else.
     """
     run = find(word)
     known = read(run)
@@ -49,38 +47,36 @@ def replay(word: str, folder: Path | None, cores: int | None) -> int:
     threads = known["stages"]["training"]["environment"].get("threads")
     cores = cores or threads or len(os.sched_getaffinity(0))
     if not snakemake(folder, words, cores):
-        raise DataError(f"the replay in {folder} did not come to its end; the same command goes on with it.")
+        raise DataError(f"the replay in {folder} did not finish; the same command resumes it.")
     lines, same = compared(known, base(run), folder)
     print("\n".join([*lines, *(f"note: today's {line}" for line in drift(known, facts()))]))
     return 0 if same else 1
 
 
 def again(known: Record, root: Path) -> list[str]:
-    """The recorded words, and after them those that make them hold in another folder: the last of a key counts.
+    """Return the recorded words, and after them words that make them valid in another folder.
+
+    Where a key is given twice, its last value counts.
 
     Args:
         known: the run's record.
-        root: the folder of its results/, which relative paths start from.
+        root: the folder that holds its results/, where relative paths start.
 
     Raises:
-        DataError: config/ does not know the words any more.
+        DataError: today's config refuses the words.
     """
     asked: list[str] = known["asked"]["words"]
     try:
         (choice,) = experiments({"overrides": asked})
     except ConfigError as error:
-        raise DataError(f"{known['run']} cannot be asked for any more: {error}{_commit(known)}.") from None
+        raise DataError(f"{known['run']} is refused by today's config: {error}{_commit(known)}.") from None
     corpus, runtime = choice.experiment.corpus, choice.experiment.runtime
-    # The other groups of a sweep are not there to be a baseline
+    # A replay has one run, and no other group of the sweep as its baseline
     words = [*asked, "report.baseline=null"]
     if threads := known["stages"]["training"]["environment"].get("threads"):
         words.append(f"runtime.threads={threads}")
-    if isinstance(corpus, Local):
-        given = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
-        words += [f"corpus.{part}={_quoted(root / prefix)}" for part, prefix in given.items() if prefix]
-    if isinstance(corpus, Iwslt14 | Files):
-        sources = [source if urlsplit(source).scheme else str(root / source) for source in corpus.sources]
-        words.append(f"corpus.sources=[{','.join(map(_quoted, sources))}]")
+    words += [f"corpus.{key}={_quoted(value)}" for key, value in corpus.relocated(root).items()]
+    if corpus.downloads():
         downloads = root / known["stages"]["corpus"]["folder"] / "downloads"
         if downloads.is_dir():
             words.append(f"runtime.mirror={_quoted(downloads)}")
@@ -89,26 +85,28 @@ def again(known: Record, root: Path) -> list[str]:
     return words
 
 
-def _quoted(value: str | Path) -> str:
-    """A value as Hydra's grammar quotes it."""
+def _quoted(value: str | Path | list[str]) -> str:
+    """Return a value, or a list of values, as Hydra's grammar quotes it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_quoted, value))}]"
     text = str(value).replace('"', r"\"")
     return f'"{text}"'
 
 
 def check(known: Record, words: list[str]) -> None:
-    """See that the words still mean the recorded run.
+    """Check that the words still mean the recorded run.
 
     Raises:
-        DataError: naming the keys in which today's run differs.
+        DataError: today's run differs; the message names the keys.
         SystemExit: today's code refuses the words.
     """
     plan = planned({"overrides": words})
     (run,) = plan.runs
     changed = {} if run.name == known["run"] else {"run": [known["run"], run.name]}
-    for stage, one in known["stages"].items():
+    for stage, recorded in known["stages"].items():
         today = plan.stage(stage, run.keys[stage]).slice
-        if today != one["slice"]:
-            unlike = differing([one["slice"], today])
+        if today != recorded["slice"]:
+            unlike = differing([recorded["slice"], today])
             changed |= {dotted(stage, key): values for key, values in unlike.items() if key != "parent"}
     if changed:
         keys = ", ".join(f"{key}={today} (recorded {then})" for key, (then, today) in changed.items())
@@ -116,7 +114,7 @@ def check(known: Record, words: list[str]) -> None:
 
 
 def _commit(known: Record) -> str:
-    """With which code the run can be had."""
+    """Return the end of a sentence: which commit repeats the run."""
     facts = known["stages"]["training"]["environment"]
     if not facts.get("commit"):
         return "; the commit of the code that made it was not recorded"
@@ -125,7 +123,7 @@ def _commit(known: Record) -> str:
 
 
 def begin(folder: Path, wanted: dict[str, Any]) -> None:
-    """Make the replay's folder, or go on in that of an unfinished one.
+    """Create the replay's folder, or accept that of an unfinished replay of the same run.
 
     Raises:
         DataError: the folder holds something else, or a finished replay.
@@ -133,14 +131,14 @@ def begin(folder: Path, wanted: dict[str, Any]) -> None:
     marker = folder / BEGUN
     if folder.exists() and any(folder.iterdir()):
         if not marker.exists() or read_json(marker) != wanted:
-            raise DataError(f"{folder} is not empty; name a fresh folder with --folder.")
+            raise DataError(f"{folder} is not empty; name a new folder with --folder.")
         if (folder / RUNS / wanted["run"] / NAME).exists():
             raise DataError(f"{folder} holds a finished replay of that run; delete it, or name another with --folder.")
     write_json(marker, wanted)
 
 
 def snakemake(folder: Path, words: list[str], cores: int) -> bool:
-    """Run the pipeline in `folder`; whether it came to its end."""
+    """Run the pipeline in `folder`, and tell whether it finished."""
     overrides = json.dumps(words, ensure_ascii=False)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     command += ["--cores", str(cores), "--config", f"overrides={overrides}"]
@@ -150,4 +148,4 @@ def snakemake(folder: Path, words: list[str], cores: int) -> bool:
             try:
                 return process.wait() == 0
             except KeyboardInterrupt:
-                continue  # Snakemake got it, too, and ends when its jobs have
+                continue  # Snakemake got the signal, too, and ends after its jobs

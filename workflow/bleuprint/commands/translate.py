@@ -1,4 +1,4 @@
-"""bleuprint translate: a run's model on text of your own, line by line from a file, a pipe or a prompt."""
+"""bleuprint translate: translate your own text with a run's model, line by line from a file, a pipe or a prompt."""
 
 import contextlib
 import io
@@ -18,11 +18,13 @@ from bleuprint.config.flags import argv
 from bleuprint.decoding.convert import PLUGIN, POSITIONS, converted, flags, obstacle, own_type, search
 from bleuprint.decoding.hypotheses import without_bpe
 from bleuprint.files import DataError
+from bleuprint.machine.memory import ended
 from bleuprint.record.provenance import base, find, read
+from bleuprint.text.tokenisers import TOKENISERS
 
-LIMIT = POSITIONS - 1  # subwords of a sentence, its end aside
-LONGEST = 100_000  # bytes of a line; what is longer has more subwords, too
-WAITING = 1 << 16  # bytes that are translated together, if so many are waiting
+LIMIT = POSITIONS - 1  # subwords of a sentence, without its end-of-sentence token
+LONGEST = 100_000  # bytes of a line; a longer line has more subwords than LIMIT
+WAITING = 1 << 16  # bytes that are read, and translated, at once at most
 BATCH_TOKENS = 1024
 
 Engine = Callable[[list[list[str]]], Iterator[str]]  # sentences of subwords → translations without BPE
@@ -38,26 +40,26 @@ class Trained:
 
     @property
     def languages(self) -> tuple[str, str]:
-        """Source and target."""
+        """Return source and target language."""
         return self.config["source"], self.config["target"]
 
 
 def trained(word: str) -> Trained:
-    """The run that `word` names, as `provenance.find` takes it.
+    """Return the run that `word` names, as `provenance.find` takes it.
 
     Raises:
-        DataError: it names none or several, or the run has no record.
+        DataError: the word names no run or several, or the run has no record.
     """
     folder = find(word)
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     known = read(folder)
-    stages = {stage: base(folder) / one["folder"] for stage, one in known["stages"].items()}
-    trainings = [stages["training"], *(base(folder) / one["folder"] for one in known.get("ensemble", []))]
+    stages = {stage: base(folder) / entry["folder"] for stage, entry in known["stages"].items()}
+    trainings = [stages["training"], *(base(folder) / entry["folder"] for entry in known.get("ensemble", []))]
     return Trained(config, stages, [training / "checkpoint.pt" for training in trainings])
 
 
 class Text:
-    """A run's text steps, for single sentences."""
+    """The steps of a run's text stage, for single sentences."""
 
     def __init__(self, run: Trained) -> None:
         from subword_nmt.apply_bpe import BPE  # slow to load
@@ -68,10 +70,10 @@ class Text:
         self.widest = max((len("".join(pair)) for pair in self.bpe.bpe_codes), default=1)
 
     def subwords(self, line: bytes) -> list[str]:
-        """What the model reads of a raw line; nothing of one without words.
+        """Return the subwords of a raw line, as the model reads them; an empty list for a line without words.
 
         Raises:
-            DataError: it cannot be translated; the message says why.
+            DataError: the line cannot be translated; the message follows its number.
         """
         from bleuprint.text.tokenise import RESERVED, tokens_of
 
@@ -82,30 +84,28 @@ class Text:
         except UnicodeDecodeError as error:
             raise DataError(f"is not UTF-8 (byte 0x{line[error.start]:02x})") from None
         (tokens,) = tokens_of([text], self.languages[0], self.settings["tokenizer"], self.settings["lowercase"])
-        # First, as RESERVED and BPE take minutes over a word of a hundred thousand letters
+        # Check the length first: RESERVED and BPE take minutes for a word of a hundred thousand letters
         if sum(math.ceil(len(token) / self.widest) for token in tokens.split()) <= LIMIT:
-            if found := RESERVED.search(tokens):
-                raise DataError(f"has the token {found[0][:100]!r}, which ends in BPE's mark or a symbol of fairseq")
+            if match := RESERVED.search(tokens):
+                raise DataError(f"has the token {match[0][:100]!r}, which ends in BPE's mark or a symbol of fairseq")
             subwords: list[str] = self.bpe.process_line(tokens).split()
             if len(subwords) <= LIMIT:
                 return subwords
         raise DataError(f"has more than the {LIMIT:,} subwords that the model can read")
 
     def running(self, tokens: str) -> str:
-        """Running text of a translation."""
-        from bleuprint.text.moses import detokenize
-
-        return detokenize(tokens, self.languages[1]) if self.settings["tokenizer"] == "moses" else tokens
+        """Return a translation as running text."""
+        return TOKENISERS[self.settings["tokenizer"]].detokenise(tokens, self.languages[1])
 
 
 def ctranslate2_engine(run: Trained, compute_type: str, beam: int | None, one_by_one: bool) -> Engine:
-    """A run's model on ctranslate2.
+    """Return an engine that runs the model with ctranslate2.
 
     Args:
         run: the run.
         compute_type: `float32` or `int8`.
-        beam: None: the run's own.
-        one_by_one: whether all cores work at one sentence, for a quick answer, rather than each at its own.
+        beam: beam size; None: the run's own.
+        one_by_one: all cores work on one sentence, for a quick answer, instead of each on a sentence of its own.
     """
     import ctranslate2
 
@@ -120,9 +120,9 @@ def ctranslate2_engine(run: Trained, compute_type: str, beam: int | None, one_by
     def engine(sentences: list[list[str]]) -> Iterator[str]:
         if not sentences:
             return
-        how = search(options, max(map(len, sentences)))
+        limits = search(options, max(map(len, sentences)))
         results = model.translate_batch(
-            sentences, max_batch_size=BATCH_TOKENS, batch_type="tokens", asynchronous=True, **how
+            sentences, max_batch_size=BATCH_TOKENS, batch_type="tokens", asynchronous=True, **limits
         )
         for result in results:
             yield without_bpe(result.result().hypotheses[0])
@@ -131,7 +131,7 @@ def ctranslate2_engine(run: Trained, compute_type: str, beam: int | None, one_by
 
 
 def fairseq_engine(run: Trained, beam: int | None) -> Engine:
-    """A run's model on fairseq-interactive, sentence by sentence."""
+    """Return an engine that runs the model with fairseq-interactive, sentence by sentence."""
     options = flags(run.config) | ({"beam": beam} if beam else {})
     source, target = run.languages
     options |= {"source_lang": source, "target_lang": target, "buffer_size": 1, "cpu": True, "user_dir": PLUGIN}
@@ -149,30 +149,30 @@ def fairseq_engine(run: Trained, beam: int | None) -> Engine:
     def answer(sentence: str, mark: str) -> str:
         assert process.stdin is not None and process.stdout is not None
         line = ""
-        with contextlib.suppress(BrokenPipeError):  # it has ended; why is said below
+        with contextlib.suppress(BrokenPipeError):  # the process has ended; the error below tells why
             print(sentence, file=process.stdin, flush=True)
         for line in process.stdout:
-            if line.startswith(mark):  # of an n-best list the first is the best, and all else is passed over
+            if line.startswith(mark):  # the first of an n-best list is the best
                 return line.rstrip("\n").split("\t", 2)[2]
-        raise DataError(f"fairseq-interactive ended with status {process.wait()}: {line.strip()}")
+        raise DataError(f"fairseq-interactive {ended(process.wait())}: {line.strip()}")
 
     return engine
 
 
 def translate(word: str, file: Path | None, compute_type: str | None, beam: int | None) -> int:
-    """Write one line for each line of `file`, or of standard input; a prompt where that is a terminal.
+    """Print the translation of each line of `file` or standard input; show a prompt if that is a terminal.
 
     Args:
         word: the run, as `provenance.find` takes it.
         file: UTF-8 text in the source language; None: standard input.
         compute_type: `float32` or `int8`; None: the run's own.
-        beam: None: the run's own.
+        beam: beam size; None: the run's own.
 
     Returns:
-        The exit status: 1 if a line could not be translated, and so stayed empty.
+        The exit status: 1 if a line could not be translated, so that its translation is empty.
 
     Raises:
-        DataError: there is no such run, or its model cannot translate so.
+        DataError: there is no such run, or its model cannot translate with this compute type.
     """
     run = trained(word)
     prompt = file is None and sys.stdin.isatty() and sys.stdout.isatty()
@@ -197,22 +197,22 @@ def translate(word: str, file: Path | None, compute_type: str | None, beam: int 
 
 
 def chosen(run: Trained, compute_type: str | None, beam: int | None, prompt: bool) -> Engine:
-    """ctranslate2 where it can run the model as the run's decoding does, else fairseq.
+    """Return ctranslate2's engine if it can translate as the run's decoding did, else fairseq's.
 
     Raises:
-        DataError: only ctranslate2 could do what is asked.
+        DataError: int8 is asked for, and ctranslate2 cannot run the model.
     """
     reason = obstacle(run.config)
     if reason is None:
         return ctranslate2_engine(run, compute_type or own_type(run.config), beam, one_by_one=prompt)
     if compute_type == "int8":
-        raise DataError(f"{reason}; without --compute-type int8 fairseq itself translates, in float32.")
-    print(f"bleuprint: {reason}; fairseq itself translates, which is slower …", file=sys.stderr, flush=True)
+        raise DataError(f"{reason}; without --compute-type int8 fairseq translates, in float32.")
+    print(f"bleuprint: {reason}; fairseq translates instead, which is slower …", file=sys.stderr, flush=True)
     return fairseq_engine(run, beam)
 
 
 def waiting(file: Path | None) -> Iterator[list[bytes]]:
-    """The lines of a file or of standard input, without their line feeds: as many at a time as are there.
+    """Yield the lines of a file or of standard input, without line feeds, as many at a time as can be read at once.
 
     Raises:
         DataError: the file cannot be read.
@@ -222,7 +222,7 @@ def waiting(file: Path | None) -> Iterator[list[bytes]]:
             rest = b""
             while data := source.read1(WAITING):
                 *lines, rest = (rest + data).split(b"\n")
-                rest = rest[: LONGEST + 1]  # more of it will not be translated
+                rest = rest[: LONGEST + 1]  # a longer line is refused anyway
                 if lines:
                     yield lines
             if rest:
@@ -232,10 +232,10 @@ def waiting(file: Path | None) -> Iterator[list[bytes]]:
 
 
 def prompted(prompt: str) -> Iterator[list[bytes]]:
-    """The lines typed at a prompt."""
+    """Yield the lines typed at a prompt."""
     import readline
 
-    readline.set_auto_history(True)  # lines can be edited, and be longer than a terminal's 4,096 bytes
+    readline.set_auto_history(True)  # readline lets lines be edited, and be longer than a terminal's 4,096 bytes
     sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     while True:
         try:

@@ -1,4 +1,4 @@
-"""bleuprint watch: a live table of the runs, made of the files that Snakemake's jobs write."""
+"""bleuprint watch: show a live table of the runs, from the files that Snakemake's jobs write."""
 
 import json
 import os
@@ -20,20 +20,20 @@ from bleuprint.plan.keys import FINISHED, STAGES, Plan
 from bleuprint.training.progress import begins, fraction, metrics_of
 
 CURRENT = Path("results/current.json")
-TAIL = 200_000  # bytes of a training's log that are looked at
+TAIL = 200_000  # bytes read from the end of a training's log
 COLUMNS = ("run", "stage", "state", "epoch", "updates", "loss", "BLEU", "words/s", "left", "device")
-SILENT = 10  # minutes without a line in its log after which a stage no longer counts as running
+SILENT = 10  # minutes without a new line in its log after which a stage counts as silent
 WAITING = b"(waiting for a free GPU)\n"  # the end of a log while bleuprint.machine.lease waits
 LEASED = re.compile(rb"^CUDA_VISIBLE_DEVICES=(\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a run is; all as text, empty where unknown."""
+    """The progress of a run, a row of the table; all fields are text, empty where unknown."""
 
     run: str
     stage: str
-    state: str  # waiting, running, silent (its log does not grow: perhaps it has died), stopped or done
+    state: str  # waiting, running, silent (its log does not grow: it may have died), stopped or done
     epoch: str = ""
     updates: str = ""
     loss: str = ""
@@ -43,12 +43,12 @@ class State:
     device: str = ""
 
     def cells(self) -> list[str]:
-        """The row of the table."""
+        """Return the row of the table."""
         return list(vars(self).values())
 
 
 def remember(plan: Plan) -> None:
-    """Write down what the call of Snakemake that now begins makes, for `watch`."""
+    """Record the runs that this call of Snakemake makes, for `watch`."""
     runs = [
         {
             "run": run.name,
@@ -63,7 +63,7 @@ def remember(plan: Plan) -> None:
 
 
 def current() -> dict[str, Any] | None:
-    """What the last call of Snakemake here wrote down; None if there was none."""
+    """Return what the last call of Snakemake here recorded; None if there was none."""
     try:
         known: dict[str, Any] = read_json(CURRENT)
     except (FileNotFoundError, json.JSONDecodeError):
@@ -72,7 +72,7 @@ def current() -> dict[str, Any] | None:
 
 
 def alive(known: dict[str, Any]) -> bool:
-    """Whether the call of Snakemake is still there; one on another machine counts as being so."""
+    """Tell whether that call of Snakemake still runs; a call on another machine counts as running."""
     if known["host"] != socket.gethostname():
         return True
     try:
@@ -82,16 +82,16 @@ def alive(known: dict[str, Any]) -> bool:
 
 
 def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
-    """Where a run of current.json is.
+    """Return the progress of a run of current.json.
 
     Args:
         run: `run`, `stages`, `ensemble` (the folders of its other trainings), `max_epoch`, `max_update`.
-        running: whether Snakemake still works on it.
-        since: when this call of Snakemake began (seconds of the epoch); a log of an earlier one is no sign of work.
+        running: whether Snakemake is still running.
+        since: when this call of Snakemake began (seconds since 1970); logs of an earlier call do not count as work.
     """
     folders = {stage: Path(folder) for stage, folder in run["stages"].items()}
     trainings = [folders["training"], *map(Path, run.get("ensemble", []))]
-    # Of an ensemble the training that is still to be waited for
+    # For an ensemble, show the training that is not finished
     unfinished = [folder for folder in trainings if not (folder / FINISHED["training"]).exists()]
     folders["training"] = (unfinished or trainings)[0]
     gathered = Path("results/runs", run["run"], "scores.json").exists()
@@ -110,8 +110,8 @@ def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
     return State(run["run"], stage, word, **figures)
 
 
-def _training(run: dict[str, Any], log: Path, going: bool) -> dict[str, str]:
-    """The columns that a training's log fills."""
+def _training(run: dict[str, Any], log: Path, running: bool) -> dict[str, str]:
+    """Return the columns that come from a training's log."""
     if not log.exists():
         return {}
     tail = _tail(log)
@@ -127,7 +127,7 @@ def _training(run: dict[str, Any], log: Path, going: bool) -> dict[str, str]:
         f"{row['words_per_second']:,.0f}" for row in rows if row["split"] == "train" and "words_per_second" in row
     ]
     clocks = [row for row in map(metrics_of, lines[session:]) if row is not None and "wall_seconds" in row]
-    left = _left(clocks, run) if going else ""
+    left = _left(clocks, run) if running else ""
     epochs = f"/{run['max_epoch']}" if run["max_epoch"] else ""
     leased = LEASED.findall(_head(log) + tail)
     return {
@@ -135,14 +135,14 @@ def _training(run: dict[str, Any], log: Path, going: bool) -> dict[str, str]:
         "updates": f"{last['updates']:,}",
         "loss": losses[-1] if losses else "",
         "bleu": bleus[-1] if bleus else "",
-        "words_per_second": speeds[-1] if speeds and going else "",
+        "words_per_second": speeds[-1] if speeds and running else "",
         "left": left,
         "device": f"GPU {leased[-1].decode()}" if leased else "CPU",
     }
 
 
 def _left(rows: list[dict[str, Any]], run: dict[str, Any]) -> str:
-    """The time left by the pace between the first and the last row of one session, whose clock its own is."""
+    """Estimate the time left from the pace between the first and the last row of a session; its clock starts at 0."""
     if len(rows) < 2:
         return ""
     first, last = (fraction(row, run["max_epoch"], run["max_update"]) for row in (rows[0], rows[-1]))
@@ -163,32 +163,32 @@ def _head(log: Path) -> bytes:
 
 
 def table(states: list[State]) -> Table:
-    """The states as a table for the terminal."""
-    shown = Table(*COLUMNS, box=None, header_style="bold", pad_edge=False)
-    for one in states:
-        style = {"running": "bold", "done": "green", "stopped": "red"}.get(one.state, "dim")
-        shown.add_row(*one.cells(), style=style)
-    return shown
+    """Render the states as a table for the terminal."""
+    rendered = Table(*COLUMNS, box=None, header_style="bold", pad_edge=False)
+    for row in states:
+        style = {"running": "bold", "done": "green", "stopped": "red"}.get(row.state, "dim")
+        rendered.add_row(*row.cells(), style=style)
+    return rendered
 
 
-def line(one: State) -> str:
-    """A state as one plain line."""
-    named = zip(COLUMNS[3:], one.cells()[3:], strict=True)
+def line(row: State) -> str:
+    """Render a state as a line of plain text."""
+    named = zip(COLUMNS[3:], row.cells()[3:], strict=True)
     figures = [f"{name} {value}" for name, value in named if value]
-    return f"{one.run}: " + ", ".join([f"{one.stage} {one.state}", *figures])
+    return f"{row.run}: " + ", ".join([f"{row.stage} {row.state}", *figures])
 
 
 def watch(interval: float) -> None:
-    """Show the runs of the current call of Snakemake until it ends, or those of the last one once.
+    """Show the runs of the current call of Snakemake until it ends; after it, show those of the last call once.
 
     Args:
-        interval: seconds between two looks.
+        interval: seconds between two updates.
     """
     if not CURRENT.exists():
         print("There are no runs in results/ here yet; start some with: snakemake --cores all")
         return
     console = Console()
-    said: dict[str, str] = {}
+    printed: dict[str, str] = {}  # the last line of each run
     states: list[State] = []
     with Live(console=console, auto_refresh=False, transient=False) as live:
         while True:
@@ -200,12 +200,12 @@ def watch(interval: float) -> None:
             if console.is_terminal:
                 live.update(table(states), refresh=True)
             else:
-                for one in states:
-                    if said.get(one.run) != line(one):
-                        said[one.run] = line(one)
-                        print(said[one.run], flush=True)
-            if not running or all(one.state == "done" for one in states):
+                for row in states:
+                    if printed.get(row.run) != line(row):
+                        printed[row.run] = line(row)
+                        print(printed[row.run], flush=True)
+            if not running or all(row.state == "done" for row in states):
                 break
             time.sleep(interval)
-    if any(one.state == "stopped" for one in states):
-        print("No snakemake is at work here; the same command goes on with what was stopped.", file=sys.stderr)
+    if any(row.state == "stopped" for row in states):
+        print("No snakemake is running here; the same command resumes what was stopped.", file=sys.stderr)

@@ -1,1 +1,1 @@
-"""The config: composed by Hydra, checked by its schema, rendered as flags."""
+"""The config: composed by Hydra, checked by the schema, rendered as flags."""

@@ -1,4 +1,4 @@
-"""Hydra: `--config` words and overrides become fully resolved, checked experiments.
+"""Compose experiments with Hydra: `--config` words and overrides become fully resolved, checked configs.
 
 Nothing else in bleuprint knows Hydra.
 """
@@ -22,18 +22,19 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from bleuprint.config.schema import Decoding, Experiment, Flags, Model, Training
+from bleuprint.files import DataError
 
 CONFIG_DIR = Path(__file__).resolve().parents[3] / "config"
 FLAG_SECTIONS: dict[str, type[Flags]] = {"model": Model, "training": Training, "decoding": Decoding}
 
 
-class ConfigError(Exception):
-    """A wrong group, key or value; the message says which, and what there is."""
+class ConfigError(DataError):
+    """A wrong group, key or value; the message names it, and the choices."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An experiment with the file each group came from (`model` → `transformer`) and its overrides."""
+    """An experiment, the file that each group came from (`model` → `transformer`), and the overrides."""
 
     experiment: Experiment
     groups: dict[str, str]
@@ -42,13 +43,13 @@ class Choice:
 
 @cache
 def group_files() -> dict[str, list[str]]:
-    """The files of each config group: `{"model": ["dynamicconv", "lightconv", …], …}`."""
+    """Return the files of each config group: `{"model": ["dynamicconv", "lightconv", …], …}`."""
     folders = sorted(path for path in CONFIG_DIR.iterdir() if path.is_dir())
     return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
 
 
 def experiments(cli: Mapping[str, Any]) -> list[Choice]:
-    """The experiments that Snakemake's `--config` asks for, one for each point of a sweep.
+    """Return the experiments that Snakemake's `--config` asks for, one for each point of a sweep.
 
     Args:
         cli: Snakemake's `config`: plain keys are Hydra overrides, `overrides` holds any others.
@@ -61,12 +62,12 @@ def experiments(cli: Mapping[str, Any]) -> list[Choice]:
         parsed = OverridesParser.create().parse_overrides(words)
         points = BasicSweeper.split_arguments(parsed, None)[0]
     except OverrideParseException as error:
-        why = str(error.message or "not a Hydra override").splitlines()[0]
-        raise ConfigError(f"{error.override}: {why}; a value with special characters needs quotes") from None
+        problem = str(error.message or "not a Hydra override").splitlines()[0]
+        raise ConfigError(f"{error.override}: {problem}; a value with special characters needs quotes") from None
     except HydraException as error:
         raise ConfigError(str(error)) from None
     # A deletion (~key) comes back from Hydra's splitting with an empty value
-    return [_choice([word.removesuffix("=") if word[0] == "~" else word for word in p]) for p in points]
+    return [_choice([word.removesuffix("=") if word[0] == "~" else word for word in point]) for point in points]
 
 
 def _override_words(cli: Mapping[str, Any]) -> list[str]:
@@ -89,7 +90,7 @@ def _override_words(cli: Mapping[str, Any]) -> list[str]:
 
 
 def _as_hydra(value: Any) -> str:
-    """A value as Hydra's grammar writes it; Snakemake has parsed numbers, lists and mappings already."""
+    """Write a value in Hydra's grammar; Snakemake has parsed numbers, lists and mappings already."""
     if value is None:
         return "null"
     if isinstance(value, list):
@@ -132,7 +133,7 @@ def _compose(words: tuple[str, ...]) -> DictConfig:
 
 
 def _set_or_add(override: Override) -> str:
-    """An override as Hydra gets it: a flag that the schema or a plus names is set, whether a file has it or not."""
+    """Rewrite an override so that a flag in the schema, or one with a plus, is set whether a file has it or not."""
     section, _, key = override.key_or_group.partition(".")
     word = override.input_line or ""
     known = key in FLAG_SECTIONS.get(section, Flags).model_fields
@@ -142,7 +143,7 @@ def _set_or_add(override: Override) -> str:
 
 
 def _check_group(override: Override) -> None:
-    """Name the choices for a wrong group or file, which Hydra reports in many lines or not at all."""
+    """Refuse a wrong group or file, and name the choices: Hydra reports it in many lines or not at all."""
     name, value = override.key_or_group, override.value()
     files = group_files()
     if name in files:
@@ -159,7 +160,7 @@ def _near(word: str, known: list[str]) -> str:
 
 
 def _explain(error: Exception) -> str:
-    """One line for an error of Hydra or OmegaConf."""
+    """Return one line for an error of Hydra or OmegaConf."""
     wrong = re.search(r"Could not override '([^']+)'", str(error)) or re.search(r"full_key: (\S+)", str(error))
     if "Missing mandatory value" in str(error) and wrong:
         return f'{wrong[1]}: needs a value; give it with overrides="{wrong[1]}=…"'
@@ -172,16 +173,17 @@ def _explain(error: Exception) -> str:
         return f"{key}: no such group; there are {', '.join(group_files())}"
     known = sorted(getattr(field.annotation, "model_fields", {}))
     add = "; a fairseq flag that no file names is added with a plus: +" + key
-    there = f"; {section} has {', '.join(known)}" if known else ""
-    return f"{key}: no such key{_near(leaf, known)}{there}" + (add if section in FLAG_SECTIONS else "")
+    choices = f"; {section} has {', '.join(known)}" if known else ""
+    return f"{key}: no such key{_near(leaf, known)}{choices}" + (add if section in FLAG_SECTIONS else "")
 
 
 def _explain_value(error: ValidationError) -> str:
-    """One line for the first wrong value."""
+    """Return one line for the first wrong value."""
     first = error.errors()[0]
     # pydantic also names the member of a union that it tried: corpus.local.train, training.lr.float
-    unions = ("iwslt14", "files", "demo", "local", "float", "list[float]")
-    where = ".".join(str(part) for part in first["loc"] if part not in unions)
+    location = first["loc"]
+    parts = location[:1] + location[2:] if location[:1] == ("corpus",) else location
+    where = ".".join(str(part) for part in parts if part not in ("float", "list[float]"))
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return message
@@ -189,4 +191,6 @@ def _explain_value(error: ValidationError) -> str:
         return f"{where}: no such key"
     if first["type"] == "missing":
         return f"{where}: is missing"
+    if first["type"] == "union_tag_invalid":
+        return f"{where}.kind={first['ctx']['tag']}: input should be one of {first['ctx']['expected_tags']}"
     return f"{where}={first['input']}: {message[0].lower() + message[1:]}"

@@ -1,11 +1,11 @@
-"""Which keys of nested configs differ, dotted as in overrides."""
+"""Compare nested configs; keys are dotted as in overrides."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The config's leaves by dotted key: `{"training": {"lr": 1}}` → `{"training.lr": 1}`."""
+    """Return the config's leaves by dotted key: `{"training": {"lr": 1}}` → `{"training.lr": 1}`."""
     leaves: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping) and value:
@@ -16,7 +16,8 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differing(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """For each key that is not the same in all configs its value in each; None where a config has no such key."""
+    """Return each key that differs, with its value in each config; None where a config lacks the key."""
     leaves = [flat(config) for config in configs]
-    values = {key: [config.get(key) for config in leaves] for key in dict.fromkeys(key for c in leaves for key in c)}
-    return {key: found for key, found in values.items() if any(value != found[0] for value in found)}
+    keys = dict.fromkeys(key for config in leaves for key in config)
+    rows = {key: [config.get(key) for config in leaves] for key in keys}
+    return {key: values for key, values in rows.items() if any(value != values[0] for value in values)}

@@ -1,4 +1,4 @@
-"""A mapping of keys rendered as a command's flags: the only place that knows how."""
+"""Render a mapping of keys as a command's flags; nothing else in bleuprint knows how."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ def argv(flags: Mapping[str, Any]) -> list[str]:
     joined to its flag by `=`, so that it is not taken for another flag.
 
     Returns:
-        The arguments, not quoted for a shell.
+        The arguments, unquoted.
     """
     words: list[str] = []
     for key, value in flags.items():
@@ -35,5 +35,5 @@ def argv(flags: Mapping[str, Any]) -> list[str]:
 
 
 def shell(flags: Mapping[str, Any]) -> str:
-    """`argv` as one string, each word quoted for a POSIX shell."""
+    """Render `flags` as `argv` does, as one string with each word quoted for a POSIX shell."""
     return shlex.join(argv(flags))

@@ -1,21 +1,22 @@
 """python -m bleuprint.corpus: write a corpus' raw parts into a folder."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bleuprint.config.local_text import local_file
 from bleuprint.corpus.demo import generate
 from bleuprint.corpus.fetch import fetch
 from bleuprint.corpus.iwslt14 import read_archive
-from bleuprint.corpus.lines import Parts, check_aligned, hold_out, local_file, read_text
-from bleuprint.files import DataError, write_lines
+from bleuprint.corpus.lines import Parts, check_aligned, hold_out, read_text
+from bleuprint.files import exit_with_message, write_lines
 
 
+@exit_with_message(OSError)
 def main() -> None:
-    """Entry point; bad input ends in one sentence."""
+    """Write the parts; bad input ends in one sentence."""
     parser = argparse.ArgumentParser(prog="bleuprint.corpus", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the corpus' identity, config.yaml of its folder")
     parser.add_argument("--output", type=Path, required=True, help="folder for PART.LANGUAGE files")
@@ -25,15 +26,12 @@ def main() -> None:
     parser.add_argument("--mirror", type=Path, help="folder searched before the sources")
     parser.add_argument("--local", action="append", default=[], metavar="PART=PREFIX", help="the user's own files")
     arguments = parser.parse_args()
-    try:
-        identity = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
-        languages = tuple(identity["languages"])
-        parts = READERS[identity["kind"]](identity, arguments)
-        check_aligned(parts, languages, f"corpus {identity['kind']}")
-        for name, lines in parts.items():
-            write_lines(arguments.output / name, lines)
-    except (DataError, OSError) as error:
-        sys.exit(f"bleuprint: {error}")
+    identity = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
+    languages = tuple(identity["languages"])
+    parts = READERS[identity["kind"]](identity, arguments)
+    check_aligned(parts, languages, f"corpus {identity['kind']}")
+    for name, lines in parts.items():
+        write_lines(arguments.output / name, lines)
     for part in dict.fromkeys(name.split(".")[0] for name in parts):
         print(f"{part}: {len(parts[f'{part}.{languages[0]}']):,} pairs")
 

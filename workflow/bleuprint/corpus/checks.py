@@ -1,24 +1,24 @@
-"""python -m bleuprint.corpus.checks: what is odd in a parallel text, and which held-out pairs stand in train.
+"""python -m bleuprint.corpus.checks: look for odd pairs in a parallel text, and for held-out pairs that are in train.
 
-Of each part it counts pairs, and among them (one pair may count several times)
+In each part it counts pairs, and among them (a pair may count several times)
 
 - `duplicates`: pairs that repeat an earlier one of the same part, character by character;
 - `copies`: source and target are the same after normalising and have ten letters or more, so that numbers,
   exclamations and most names do not count;
-- `wrong_source`, `wrong_target`: lines that read like the other side's language. Of each word that is no number the
-  training text says how much likelier it is on one side than on the other (relative frequencies, 0.5 added to each
-  count); a line is wrong where the logarithms of these odds sum to more than 5 (about 150 to 1) for the other side,
-  over two known words or more. No language need be known; a third language, a line of unknown words, or a text
-  without spaces between words is not seen;
+- `wrong_source`, `wrong_target`: lines that look like the other side's language. The training text tells for each word
+  (numbers aside) how much likelier it is on one side than on the other (relative frequencies, 0.5 added to each
+  count). A line is wrong where the logarithms of these odds sum to more than 5 (about 150 to 1) for the other side,
+  over two known words or more. This needs no knowledge of the languages. It does not notice a third language, a line
+  of unknown words, or a text without spaces between words;
 - `outliers`: the logarithm of (source + 10) / (target + 10) characters, normalised, lies more than 4 standard
-  deviations from the training text's mean; one of less than 0.1 counts as 0.1. The 10 let short lines vary;
+  deviations from the training text's mean; a deviation of less than 0.1 counts as 0.1. The 10 let short lines vary.
 
-and of validation and test set the pairs that stand in train, `in_train` character by character,
-`in_train_normalised` after normalising, and `source_in_train` of which a normalised source does, whatever its
+Of validation and test set it also counts the pairs that are in train: `in_train` character by character,
+`in_train_normalised` after normalising, and `source_in_train` those whose normalised source is in train, with any
 translation.
 
-Normalising (leaks.py) leaves only letters, marks and digits, without case. Of a large text 200,000 to
-400,000 training pairs, evenly spread, say what is usual; all pairs are counted.
+Normalising (leaks.py) leaves only letters, marks and digits, without case. What is usual in a large text is learnt from
+200,000 to 400,000 training pairs, evenly spread; all pairs are counted.
 """
 
 import argparse
@@ -35,11 +35,11 @@ from typing import Any
 from bleuprint.corpus.leaks import EXAMPLES, FEW, Examples, Figures, Pair, example, leak, leaks, words
 from bleuprint.files import write_json
 
-LETTERS = 10  # of a copy, at least
-EVIDENCE = 5.0  # log odds for the other language, over so many
-KNOWN = 2  # words or more
-DEVIATIONS, SPREAD, CUSHION = 4, 0.1, 10  # of length ratios: how far is odd, the least deviation, characters added
-SAMPLE = 200_000  # training pairs that what is usual is learnt from: so many or up to twice as many
+LETTERS = 10  # a copy has at least so many letters
+EVIDENCE = 5.0  # log odds from which a line is of the other language
+KNOWN = 2  # known words that a line needs to be judged
+DEVIATIONS, SPREAD, CUSHION = 4, 0.1, 10  # length ratios: limit, least standard deviation, characters added
+SAMPLE = 200_000  # training pairs to learn from, or up to twice as many
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Usual:
 
 
 def learn(pairs: Iterable[Pair]) -> Usual:
-    """What is usual in these pairs, of which there must be one."""
+    """Learn what is usual in these pairs; there must be at least one."""
     counts: tuple[Counter[str], Counter[str]] = Counter(), Counter()
     ratios = []
     for pair in pairs:
@@ -75,7 +75,7 @@ def _ratio(source: list[str], target: list[str]) -> float:
 
 
 def oddities(pair: Pair, usual: Usual) -> Iterator[str]:
-    """The names of the figures that a pair counts in, `duplicates` apart."""
+    """Yield the names of the figures that a pair counts in, except `duplicates`."""
     source, target = words(pair[0]), words(pair[1])
     if (line := "".join(source)) == "".join(target) and sum(map(str.isalpha, line)) >= LETTERS:
         yield "copies"
@@ -88,14 +88,14 @@ def oddities(pair: Pair, usual: Usual) -> Iterator[str]:
 
 
 def _evidence(line: list[str], usual: Usual) -> float:
-    """Log odds that a line is of the source side; 0 where too few of its words are known."""
+    """Return the log odds that a line is of the source side; 0 where too few of its words are known."""
     known = [usual.odds[word] for word in line if word in usual.odds]
     return sum(known) if len(known) >= KNOWN else 0.0
 
 
 def figures(pairs: Iterable[Pair], usual: Usual) -> tuple[Figures, Examples]:
-    """One part's figures and the first pairs that count in each, with their line numbers."""
-    found: Figures = dict.fromkeys(("pairs", "duplicates", "copies", "wrong_source", "wrong_target", "outliers"), 0)
+    """Count one part's figures, and keep the first pairs that count in each, with their line numbers."""
+    counts: Figures = dict.fromkeys(("pairs", "duplicates", "copies", "wrong_source", "wrong_target", "outliers"), 0)
     examples: Examples = {}
     seen: set[int] = set()  # hashes: the text of a large corpus would not fit
     for number, pair in enumerate(pairs, 1):
@@ -105,15 +105,15 @@ def figures(pairs: Iterable[Pair], usual: Usual) -> tuple[Figures, Examples]:
             names.append("duplicates")
         seen.add(key)
         for name in names:
-            found[name] += 1
-            if found[name] <= EXAMPLES:
+            counts[name] += 1
+            if counts[name] <= EXAMPLES:
                 examples.setdefault(name, []).append(example(number, pair))
-        found["pairs"] = number
-    return found, examples
+        counts["pairs"] = number
+    return counts, examples
 
 
 def check(parts: Mapping[str, Iterable[str]], source: str, target: str) -> dict[str, Any]:
-    """All figures of a parallel text.
+    """Return all figures of a parallel text.
 
     Args:
         parts: `train.de` and so on → lines, which are read several times.
@@ -131,29 +131,32 @@ def check(parts: Mapping[str, Iterable[str]], source: str, target: str) -> dict[
     names = [part for part in ("train", "valid", "test") if f"{part}.{source}" in parts]
     size = sum(1 for _ in pairs("train"))
     usual = learn(islice(pairs("train"), 0, None, max(1, size // SAMPLE)))
-    found = {part: figures(pairs(part), usual) for part in names}
+    checked = {part: figures(pairs(part), usual) for part in names}
     for part, (counts, examples) in leaks(pairs("train"), {part: [*pairs(part)] for part in names[1:]}).items():
-        found[part] = found[part][0] | counts, found[part][1] | examples
+        checked[part] = checked[part][0] | counts, checked[part][1] | examples
     return {
         "languages": [source, target],
-        "parts": {part: counts for part, (counts, _) in found.items()},
-        "examples": {part: examples for part, (_, examples) in found.items()},
+        "parts": {part: counts for part, (counts, _) in checked.items()},
+        "examples": {part: examples for part, (_, examples) in checked.items()},
     }
 
 
-def warnings(found: dict[str, Any]) -> list[str]:
-    """A sentence for each part that leaks, with its longest pair and the way out; loud, unless valid leaks little."""
-    said = []
-    for part, counts in found["parts"].items():
+def warnings(checked: dict[str, Any]) -> list[str]:
+    """Return a sentence for each part that leaks, with its longest pair and the way out.
+
+    It is a warning, or a note where only few pairs of the validation set leak.
+    """
+    sentences = []
+    for part, counts in checked["parts"].items():
         if sentence := leak(part, counts):
             quiet = part == "valid" and counts["in_train_normalised"] <= FEW * counts["pairs"]
-            (longest, *_) = found["examples"][part]["in_train_normalised"]
+            (longest, *_) = checked["examples"][part]["in_train_normalised"]
             quoted = " = ".join(f"“{_short(longest[side])}”" for side in ("source", "target"))
-            said.append(
+            sentences.append(
                 f"{'Note' if quiet else 'WARNING'}: {sentence}. The longest is line {longest['line']:,}, {quoted}. "
                 f'To leave them out of train: overrides="corpus.decontaminate=true".'
             )
-    return said
+    return sentences
 
 
 def _short(line: str, width: int = 80) -> str:
@@ -161,7 +164,7 @@ def _short(line: str, width: int = 80) -> str:
 
 
 class Lines:
-    """The lines of a file, read anew at each pass, so that a large text never lies in memory."""
+    """The lines of a file, read again at each pass, so that a large text is never held in memory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -173,7 +176,7 @@ class Lines:
 
 
 def main() -> None:
-    """Entry point: leaks are a warning, on standard error."""
+    """Check a text from the command line; leaks are a warning on standard error."""
     parser = argparse.ArgumentParser(prog="bleuprint.corpus.checks", description="Check a parallel text.")
     parser.add_argument("--text", type=Path, required=True, help="folder of PART.LANGUAGE files")
     parser.add_argument("--source", required=True, help="source language")
@@ -181,9 +184,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file for the figures")
     arguments = parser.parse_args()
     parts = {path.name: Lines(path) for path in arguments.text.iterdir() if not path.name.startswith(".")}
-    found = check(parts, arguments.source, arguments.target)
-    write_json(arguments.output, found)
-    for line in warnings(found):
+    checked = check(parts, arguments.source, arguments.target)
+    write_json(arguments.output, checked)
+    for line in warnings(checked):
         print(line, file=sys.stderr)
 
 

@@ -1,7 +1,7 @@
 """A small German-English grammar: agreement, word order, perfect, subordinate clauses and number words.
 
-Every pair is a true translation, so that a tiny model can learn it in a minute; it is no measure of anything
-but whether the pipeline works.
+Every pair is a true translation, so that a tiny model can learn it in a minute. The scores only show whether the
+pipeline works.
 """
 
 from dataclasses import dataclass
@@ -112,7 +112,7 @@ Pair = tuple[str, str]
 
 
 def noun_phrase(random: Random, nouns: list[Noun], case: str) -> tuple[Pair, bool]:
-    """A noun phrase in `case`: definite, indefinite or counted; and whether it is plural."""
+    """Return a noun phrase in `case` (definite, indefinite or counted), and whether it is plural."""
     noun = random.choice(nouns)
     adjective = random.choice([None, *ADJECTIVES])
     kind = random.choice(["definite", "indefinite", "plural", "number"])
@@ -134,7 +134,7 @@ def noun_phrase(random: Random, nouns: list[Noun], case: str) -> tuple[Pair, boo
 
 
 def clause(random: Random, order: str, time: Pair | None = None) -> Pair:
-    """A clause in the present or the perfect; German `order`: main, inverted (time first) or subordinate."""
+    """Return a clause in the present or the perfect; German `order`: main, inverted (time first) or subordinate."""
     (subject, subject_en), plural = noun_phrase(random, PEOPLE, "nominative")
     (thing, thing_en), _ = noun_phrase(random, THINGS, "accusative")
     verb = random.choice(VERBS)
@@ -154,7 +154,7 @@ def clause(random: Random, order: str, time: Pair | None = None) -> Pair:
 
 
 def sentence(random: Random) -> Pair:
-    """One German sentence and its English translation."""
+    """Return a German sentence and its English translation."""
     shape = random.choice(["main", "inverted", "speech", "conjunction"])
     if shape == "main":
         german, english = clause(random, "main")
@@ -164,9 +164,9 @@ def sentence(random: Random) -> Pair:
         (speaker, speaker_en), plural = noun_phrase(random, PEOPLE, "nominative")
         while plural:
             (speaker, speaker_en), plural = noun_phrase(random, PEOPLE, "nominative")
-        says, says_en = random.choice(list(SPEECH.items()))
-        said, said_en = clause(random, "subordinate")
-        german, english = f"{speaker} {says}, dass {said}", f"{speaker_en} {says_en} that {said_en}"
+        verb, verb_en = random.choice(list(SPEECH.items()))
+        speech, speech_en = clause(random, "subordinate")
+        german, english = f"{speaker} {verb}, dass {speech}", f"{speaker_en} {verb_en} that {speech_en}"
     else:
         link, link_en = random.choice(list(CONJUNCTIONS.items()))
         (first, first_en), (second, second_en) = clause(random, "main"), clause(random, "subordinate")
@@ -175,7 +175,7 @@ def sentence(random: Random) -> Pair:
 
 
 def generate(sizes: dict[str, int], seed: int) -> dict[str, list[str]]:
-    """Distinct pairs for each part (`{"train": 6000, …}`), none of whose sentences stands in another part."""
+    """Generate distinct pairs for each part (`{"train": 6000, …}`); no sentence is in two parts."""
     random = Random(seed)
     pairs: list[Pair] = []
     seen: set[str] = set()

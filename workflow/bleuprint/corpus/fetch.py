@@ -1,4 +1,4 @@
-"""One file from a mirror folder or the first source that has it: resumed, retried, verified, landed whole."""
+"""Get one file from a mirror folder or the first source that has it: resumed, retried, verified, written whole."""
 
 import hashlib
 import os
@@ -19,19 +19,19 @@ from bleuprint.files import DataError, sha256
 ATTEMPTS = 5  # per source
 BACKOFF = 1.0  # seconds before the second attempt; doubled for each further one
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
-WATCH = 60  # seconds, in each of which
-SLOWEST = 10_000  # bytes per second must have come, on the whole
-LARGEST = 1 << 32  # bytes of a file whose size is not known beforehand
+WATCH = 60  # seconds between two looks at a transfer
+SLOWEST = 10_000  # bytes per second that a transfer must reach between two looks
+LARGEST = 1 << 32  # bytes that a file of unknown size may have
 CHUNK = 1 << 14  # bytes
 WAY_OUT = 'put the file into a folder and name that folder with overrides="runtime.mirror=FOLDER"'
 
 
 class Refused(Exception):
-    """What a source gives is not the file."""
+    """The source gives something other than the file."""
 
 
 class Interrupted(Refused):
-    """A transfer that may go well when tried again."""
+    """A transfer that may succeed when tried again."""
 
 
 def fetch(
@@ -53,13 +53,13 @@ def fetch(
         mirror: a folder searched before any source; with the file in it nothing touches the network.
         size: the file's bytes, if known.
         digest: its SHA-256, if known.
-        another: what a user sets to have another edition of the file than the one expected.
+        another: the keys that a user sets to get another edition of the file.
 
     Returns:
-        A verified file, in `folder` or, for local sources, where it lies.
+        The verified file, in `folder`, or in its own place if the source is local.
 
     Raises:
-        DataError: no source has the right file or gives it in time, or the disk is too full.
+        DataError: no source has the right file, or sends it in time, or the disk is too full.
     """
     landed = folder / name
     if landed.exists() and _mismatch(landed, size, digest) is None:
@@ -78,8 +78,8 @@ def fetch(
         except (Refused, RetryError, requests.RequestException) as error:
             failures.append(f"{source}: {_reason(error)}")
     unexpected = another and any(": wrong " in failure for failure in failures)
-    hint = f"if what is there is what you want, set {another}, else " if unexpected else ""
-    raise DataError(f"{name} could not be had ({'; '.join(failures) or 'no source is named'}); {hint}{WAY_OUT}.")
+    hint = f"if the file there is the one that you want, set {another}, else " if unexpected else ""
+    raise DataError(f"{name} could not be downloaded ({'; '.join(failures) or 'no source is named'}); {hint}{WAY_OUT}.")
 
 
 def _reason(error: BaseException) -> str:
@@ -95,7 +95,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _mismatch(path: Path, size: int | None, digest: str | None) -> str | None:
-    """What is wrong with the file, or None."""
+    """Return what is wrong with the file, or None."""
     if not path.is_file():
         return "no such file"
     if size is not None and path.stat().st_size != size:
@@ -106,7 +106,7 @@ def _mismatch(path: Path, size: int | None, digest: str | None) -> str | None:
 
 
 def _download(url: str, landed: Path, size: int | None, digest: str | None) -> Path:
-    """Get `url`, as many attempts as it takes, each going on where the one before was cut."""
+    """Download `url`; each attempt resumes where the one before was cut."""
     landed.parent.mkdir(parents=True, exist_ok=True)
     part = landed.with_name(f"{landed.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
     try:
@@ -128,9 +128,9 @@ def _download(url: str, landed: Path, size: int | None, digest: str | None) -> P
 
 @contextmanager
 def _watched(part: Path) -> Iterator[None]:
-    """Interrupt a transfer that hardly gets on: a socket's own time limit begins anew with each byte.
+    """Interrupt a transfer that is too slow: a socket's own time limit restarts with each byte.
 
-    An alarm also ends it where it waits for a name, a connection or the head of an answer.
+    The alarm also interrupts waiting for a name, a connection or the head of an answer.
     """
     before = _bytes(part)
 
@@ -154,18 +154,18 @@ def _bytes(part: Path) -> int:
 
 
 def _transfer(url: str, part: Path, size: int | None) -> None:
-    """One HTTP request that appends to `part` what is missing of it."""
+    """Make one HTTP request that appends to `part` what is missing."""
     have = _bytes(part)
     if size is not None and have == size:
         return
     headers = {"Range": f"bytes={have}-"} if have else {}
-    # Identity: a compressed transfer could be neither resumed nor measured
+    # A compressed transfer could be neither resumed nor measured
     headers["Accept-Encoding"] = "identity"
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         steps = {urlsplit(step.url).scheme for step in (*response.history, response)}
         if urlsplit(url).scheme == "https" and steps != {"https"}:
-            raise Refused("the server sends on to an address without https")
-        if response.status_code == 416 and have:  # what is there is no beginning of this file
+            raise Refused("the server redirects to an address without https")
+        if response.status_code == 416 and have:  # the partial file is not the beginning of this file
             part.unlink()
             raise Interrupted("the unfinished download did not fit the file")
         if response.status_code == 429 or response.status_code >= 500:
@@ -175,7 +175,7 @@ def _transfer(url: str, part: Path, size: int | None) -> None:
             have = 0
         elif not response.headers.get("Content-Range", f"bytes {have}-").startswith(f"bytes {have}-"):
             part.unlink()
-            raise Interrupted("the server went on at another place than it was asked to")
+            raise Interrupted("the server resumed at the wrong place")
         length = response.headers.get("Content-Length", "")
         total = have + int(length) if length.isdecimal() else size
         _check_size(total or 0, size)
@@ -197,7 +197,7 @@ def _transfer(url: str, part: Path, size: int | None) -> None:
 
 
 def _check_size(found: int, size: int | None, more: str = "") -> None:
-    """Refuse more than the file's bytes, or than any file's: a server may send for ever."""
+    """Refuse more bytes than the file has, or than any file may have: a server may send for ever."""
     if found > (LARGEST if size is None else size):
         limit = f"{LARGEST:,} are the limit" if size is None else f"{size:,} were expected"
         raise Refused(f"wrong size, {found:,} bytes{more} where {limit}")
@@ -206,4 +206,6 @@ def _check_size(found: int, size: int | None, more: str = "") -> None:
 def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise DataError(f"{folder}: {needed:,} bytes are needed and {free:,} are free; make room and start again.")
+        raise DataError(
+            f"{folder}: {needed:,} bytes are needed and {free:,} are free; make room and run the same command again."
+        )

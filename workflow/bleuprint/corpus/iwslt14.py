@@ -1,4 +1,4 @@
-"""IWSLT14's archive read as fairseq's prepare-iwslt14.sh reads it, up to but not including tokenisation."""
+"""Read IWSLT14's archive as fairseq's prepare-iwslt14.sh does, up to but not including tokenisation."""
 
 import gzip
 import re
@@ -12,17 +12,17 @@ TEST_SETS = ("TED.dev2010", "TEDX.dev2012", "TED.tst2010", "TED.tst2011", "TED.t
 METADATA = ("<url>", "<talkid>", "<keywords>")
 TAGS = re.compile(r"</?(?:title|description)>")
 SEGMENT = re.compile(r'<seg id="[0-9]*">\s*')
-LIMIT = 1 << 28  # bytes unpacked, in all; the largest member of the real archive has 20 MB
-MEMBERS = 1000
+LIMIT = 1 << 28  # bytes that the whole archive may unpack to; the largest member of the real one has 20 MB
+MEMBERS = 1000  # that an archive may have
 
 Parts = dict[str, list[str]]  # "train.de" → lines
 
 
 def read_archive(path: Path, languages: tuple[str, str]) -> Parts:
-    """Raw train and test lines of the archive `de-en.tgz`; its members are read, never unpacked.
+    """Read the raw train and test lines of the archive `de-en.tgz`; no member is unpacked to disk.
 
-    Metadata lines are dropped from the training side; the test side is the segments of five sets in the
-    script's order, with ’ written ' as the script does there (and only there).
+    Metadata lines are dropped from the training text. The test set is the segments of five sets in the script's order;
+    in them, and only there, the script replaces ’ by '.
 
     Raises:
         DataError: the archive is cut short, unsafe, or lacks a file.
@@ -44,15 +44,15 @@ def read_archive(path: Path, languages: tuple[str, str]) -> Parts:
 
 
 class _Limited(gzip.GzipFile):
-    """A packed stream that unpacks to no more than LIMIT bytes; it is only read on."""
+    """A packed stream, read without seeking, that unpacks to no more than LIMIT bytes."""
 
-    given = 0
+    unpacked = 0
 
     def read(self, size: int | None = -1) -> bytes:
-        """Up to `size` bytes."""
+        """Return up to `size` bytes."""
         data = super().read(size)
-        self.given += len(data)
-        if self.given > LIMIT:
+        self.unpacked += len(data)
+        if self.unpacked > LIMIT:
             raise DataError(f"{self.name}: refused, it unpacks to more than {LIMIT:,} bytes.")
         return data
 
@@ -61,7 +61,7 @@ def _members(path: Path, pair: str, wanted: set[str]) -> Parts:
     lines: Parts = {}
     try:
         with _Limited(path) as stream:
-            # As a stream (r|): with seeking, a header can lead tarfile backwards, and round in circles
+            # As a stream (r|): with seeking, a header can send tarfile backwards, and into an endless loop
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for number, member in enumerate(archive, 1):
                     if number > MEMBERS:
@@ -72,23 +72,23 @@ def _members(path: Path, pair: str, wanted: set[str]) -> Parts:
                         file = archive.extractfile(member)
                         assert file is not None
                         lines[name.name] = decode_lines(file.read(), f"{path}: {member.name}")
-            while stream.read(1 << 16):  # to the very end: only there gzip compares its checksum
+            while stream.read(1 << 16):  # to the very end, where gzip compares its checksum
                 pass
-    # ValueError, RecursionError: what tarfile makes of some malformed headers
+    # tarfile raises ValueError or RecursionError at some malformed headers
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: the archive is cut short or damaged ({error}); fetch it anew.") from None
+        raise DataError(f"{path}: the archive is cut short or damaged ({error}); download it again.") from None
     return lines
 
 
 def _check(member: tarfile.TarInfo, path: Path) -> None:
-    """Refuse what no corpus needs, even where it would not be read."""
-    name, shown = PurePosixPath(member.name), f"{path}: refused, its member {member.name[:200]!r}"
+    """Refuse a member that no corpus needs, even if it would not be read."""
+    name, message = PurePosixPath(member.name), f"{path}: refused, its member {member.name[:200]!r}"
     if name.is_absolute() or ".." in name.parts:
-        raise DataError(f"{shown} leaves the archive's folder.")
+        raise DataError(f"{message} leaves the archive's folder.")
     if member.issparse() or not (member.isfile() or member.isdir()):
-        raise DataError(f"{shown} is a link, a device or a sparse file.")
+        raise DataError(f"{message} is a link, a device or a sparse file.")
     if member.size > LIMIT:
-        raise DataError(f"{shown} has {member.size:,} bytes.")
+        raise DataError(f"{message} has {member.size:,} bytes.")
 
 
 def _training(lines: list[str]) -> list[str]:

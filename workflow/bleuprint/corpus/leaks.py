@@ -1,7 +1,7 @@
-"""Held-out pairs that stand in train: found, put in words, and taken out of it.
+"""Find the held-out pairs that are in train, describe them, and take them out of train.
 
-Two pairs are the same after normalising, which undoes Moses' escapes, composes by NFKC, folds case and keeps only
-letters, marks and digits.
+Two pairs are the same if they are equal after normalising, which undoes Moses' escapes, composes by NFKC, folds case
+and keeps only letters, marks and digits.
 """
 
 import html
@@ -9,16 +9,16 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-FEW = 0.005  # share of a part up to which leaks hardly move a figure
+FEW = 0.005  # share of a part up to which leaks hardly change a figure
 
 Pair = tuple[str, str]
 Figures = dict[str, int]
 Examples = dict[str, list[dict[str, Any]]]
-EXAMPLES = 3
+EXAMPLES = 3  # that are shown of each figure
 
 
 class _Letters(dict[int, int | None]):
-    """For str.translate: all goes but letters, marks, digits and white space."""
+    """A table for str.translate that keeps only letters, marks, digits and white space."""
 
     def __missing__(self, code: int) -> int | None:
         kept = unicodedata.category(chr(code))[0] in "LMN" or chr(code).isspace()
@@ -30,63 +30,64 @@ _LETTERS = _Letters()
 
 
 def words(line: str) -> list[str]:
-    """The words of a line, folded: compatibility forms and case are one, punctuation and escapes are gone."""
+    """Return the words of a line, folded: without case, compatibility forms, punctuation and escapes."""
     return unicodedata.normalize("NFKC", html.unescape(line)).casefold().translate(_LETTERS).split()
 
 
 def normal(line: str) -> str:
-    """The letters, marks and digits of a line, folded; a line that has none stays as it is."""
+    """Return the letters, marks and digits of a line, folded; a line that has none is returned as it is."""
     return "".join(words(line)) or line
 
 
 def normal_pair(pair: Pair) -> Pair:
-    """Both sides of a pair, normalised."""
+    """Return both sides of a pair, normalised."""
     return normal(pair[0]), normal(pair[1])
 
 
 def example(number: int, pair: Pair) -> dict[str, Any]:
-    """A pair to be shown, with the number of its line."""
+    """Return a pair to be shown, with the number of its line."""
     return {"line": number, "source": pair[0], "target": pair[1]}
 
 
 def leaks(train: Iterable[Pair], held: Mapping[str, list[Pair]]) -> dict[str, tuple[Figures, Examples]]:
-    """For each held-out part how many of its pairs stand in train, and the longest of these pairs."""
+    """Count for each held-out part how many of its pairs are in train, and return the longest of these pairs."""
     sources = {normal(source) for pairs in held.values() for source, _ in pairs}
-    exact, normalised, met = set(), set(), set()
+    exact, normalised, sources_in_train = set(), set(), set()
     for pair in train:
         if (source := normal(pair[0])) in sources:
-            met.add(source)
+            sources_in_train.add(source)
             exact.add(pair)
             normalised.add((source, normal(pair[1])))
-    found = {}
+    results = {}
     for part, pairs in held.items():
         leaking = [(number, pair) for number, pair in enumerate(pairs, 1) if normal_pair(pair) in normalised]
-        longest = sorted(leaking, key=lambda one: -len(one[1][0]))[:EXAMPLES]
+        longest = sorted(leaking, key=lambda numbered: -len(numbered[1][0]))[:EXAMPLES]
         counts = {
             "in_train": sum(pair in exact for pair in pairs),
             "in_train_normalised": len(leaking),
-            "source_in_train": sum(normal(source) in met for source, _ in pairs),
+            "source_in_train": sum(normal(source) in sources_in_train for source, _ in pairs),
         }
-        found[part] = counts, {"in_train_normalised": [example(*one) for one in longest]} if longest else {}
-    return found
+        examples = {"in_train_normalised": [example(*numbered) for numbered in longest]} if longest else {}
+        results[part] = counts, examples
+    return results
 
 
 def without(train: list[Pair], held: Iterable[Pair]) -> list[Pair]:
-    """The training pairs that equal no held-out pair after normalising."""
+    """Return the training pairs that equal no held-out pair after normalising."""
     keys = set(map(normal_pair, held))
     return [pair for pair in train if normal_pair(pair) not in keys]
 
 
 def leak(part: str, counts: Figures) -> str:
-    """How many pairs of a held-out part stand in train and what that means, as the begin of a sentence; or nothing."""
+    """Return how many pairs of a held-out part are in train and what that means; empty if none are."""
     leaking, size = counts.get("in_train_normalised", 0), counts.get("pairs", 0)
     if not leaking:
         return ""
-    name, means = {
+    name, meaning = {
         "test": ("test", "the model has seen their translations, and its scores are too good"),
         "valid": ("validation", "validation figures are too good, and may choose the wrong checkpoint"),
     }[part]
     if leaking <= FEW * size:
-        means = "so few hardly move its figures"
+        meaning = "so few hardly move its figures"
     share = f"{leaking:,} of {size:,} {name} pairs ({100 * leaking / size:.2f} %)"
-    return f"{share} are in train too, {counts['in_train']:,} of them character by character: {means}"
+    return f"{share} are in train too, {counts['in_train']:,} of them character by character: {meaning}"

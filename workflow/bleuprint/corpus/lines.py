@@ -1,4 +1,4 @@
-"""Line-aligned text files, plain or gzip'd: published ones (Multi30k) and the user's own."""
+"""Read and check line-aligned text files, plain or gzip'd: published ones (Multi30k) and the user's own."""
 
 import gzip
 import zlib
@@ -6,29 +6,16 @@ from pathlib import Path
 
 from bleuprint.files import DataError, decode_lines
 
-LIMIT = 1 << 30  # bytes that a .gz file may unpack to: a small one could fill any memory
+LIMIT = 1 << 30  # bytes that a .gz file may unpack to: a small file could fill any memory
 
 Parts = dict[str, list[str]]  # "train.de" → lines
 
 
-def local_file(prefix: str, language: str) -> Path:
-    """PREFIX.LANGUAGE or PREFIX.LANGUAGE.gz.
-
-    Raises:
-        DataError: neither is there.
-    """
-    plain = Path(f"{prefix}.{language}")
-    for path in (plain, Path(f"{plain}.gz")):
-        if path.is_file():
-            return path
-    raise DataError(f"{plain}: no such file, nor {plain}.gz; check corpus.train, corpus.valid and corpus.test")
-
-
 def read_text(path: Path) -> list[str]:
-    """The lines of a UTF-8 file, gzip'd if its name ends in .gz; a byte order mark and CRs at line ends go.
+    """Return the lines of a UTF-8 file, gzip'd if its name ends in .gz, without byte order mark and CRs at line ends.
 
     Raises:
-        DataError: the file is damaged, no UTF-8, or unpacks to more than LIMIT bytes.
+        DataError: the file is damaged, is not UTF-8, or unpacks to more than LIMIT bytes.
     """
     if path.suffix == ".gz":
         try:
@@ -46,12 +33,12 @@ def read_text(path: Path) -> list[str]:
 
 
 def check_aligned(parts: Parts, languages: tuple[str, str], where: str) -> None:
-    """Every part must be there in both languages, not empty, and line by line.
+    """Check that every part exists in both languages, is not empty, and has as many lines in both.
 
     Raises:
-        DataError: naming the part.
+        DataError: a part does not; the message names it.
     """
-    one, other = languages
+    first, second = languages
     for part in sorted({name.split(".")[0] for name in parts}):
         for language in languages:
             if f"{part}.{language}" not in parts:
@@ -60,15 +47,15 @@ def check_aligned(parts: Parts, languages: tuple[str, str], where: str) -> None:
         for language, count in counts.items():
             if count == 0 or not any(map(str.strip, parts[f"{part}.{language}"])):
                 raise DataError(f"{where}: {part}.{language} is empty.")
-        if counts[one] != counts[other]:
+        if counts[first] != counts[second]:
             raise DataError(
-                f"{where}: {part}.{one} has {counts[one]:,} lines and {part}.{other} has {counts[other]:,}; "
+                f"{where}: {part}.{first} has {counts[first]:,} lines and {part}.{second} has {counts[second]:,}; "
                 f"line n of one must translate line n of the other."
             )
 
 
 def hold_out(parts: Parts, languages: tuple[str, str], every: int) -> Parts:
-    """Take every `every`-th distinct pair of train for test, and all its copies out of train.
+    """Move every `every`-th distinct pair of train to test, and remove all its copies from train.
 
     Raises:
         DataError: there are fewer distinct pairs than that.

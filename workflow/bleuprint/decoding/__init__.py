@@ -1,1 +1,1 @@
-"""The decoding stage: the test set translated."""
+"""The decoding stage: translate the test set."""

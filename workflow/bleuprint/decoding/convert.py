@@ -1,4 +1,4 @@
-"""A run's model for ctranslate2: whether there can be one, and its conversion, once for all."""
+"""Check that a run's model can be converted for ctranslate2, and convert it once."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from typing import Any
 from bleuprint.files import DataError
 
 PLUGIN = Path(__file__).parents[1] / "fairseq_plugin"
-# fairseq's named architectures of its Transformer, the only one of its models here that ctranslate2 knows
+# The names of fairseq's Transformer architectures: of the models here ctranslate2 knows the Transformer only
 TRANSFORMERS = {
     "transformer",
     "transformer_tiny",
@@ -22,8 +22,8 @@ TRANSFORMERS = {
     "transformer_vaswani_wmt_en_fr_big",
 }
 ACTIVATIONS = {"relu", "gelu", "gelu_accurate", "gelu_fast", "swish"}
-# What makes another model of a fairseq Transformer than ctranslate2 has: of all its flags those that its converter
-# refuses, passes over, or stumbles at; and other lengths than POSITIONS
+# Flags of fairseq's Transformer that ctranslate2's converter refuses, ignores or fails on, and those that set other
+# maximal lengths than POSITIONS
 NOT_CONVERTED = {
     "adaptive_softmax_cutoff",
     "base_layers",
@@ -42,65 +42,65 @@ NOT_CONVERTED = {
     "quant_noise_scalar",
     "task",
 }
-TWINS = ("attention_heads", "normalize_before")  # ctranslate2 has one value of these for encoder and decoder
+TWINS = ("attention_heads", "normalize_before")  # flags with one value for encoder and decoder in ctranslate2
 POSITIONS = 1024  # tokens of the longest sentence, fairseq's default
-# The flags of fairseq-generate that ctranslate2 obeys in the same sense
+# The flags of fairseq-generate that ctranslate2 has with the same meaning
 CARRIED = {"beam", "lenpen", "max_tokens", "max_len_a", "max_len_b", "min_len"}
-NEEDLESS = {"remove_bpe", "required_batch_size_multiple"}  # it knows nothing of BPE, and drops no sentence
+NEEDLESS = {"remove_bpe", "required_batch_size_multiple"}  # not needed: it leaves BPE as it is and drops no sentence
 
 
 def cannot(model: dict[str, Any], decoding: dict[str, Any]) -> str | None:
-    """What ctranslate2 cannot do as fairseq would, words to follow its name; None if it can.
+    """Return what ctranslate2 cannot do like fairseq, as words to follow its name, or None if it can do all.
 
     Args:
         model: fairseq-train's flags.
-        decoding: fairseq-generate's.
+        decoding: fairseq-generate's flags.
     """
     model, decoding = _set(model), _set(decoding)
     if model["arch"] not in TRANSFORMERS:
         return f"cannot translate with model.arch={model['arch']}, only with fairseq's Transformer"
-    if wrong := sorted(NOT_CONVERTED & model.keys()):
-        return f"has no {wrong[0]} as fairseq's Transformer has"
+    if refused := sorted(NOT_CONVERTED & model.keys()):
+        return f"does not support {refused[0]} of fairseq's Transformer"
     if (activation := model.get("activation_fn", "relu")) not in ACTIVATIONS:
-        return f"has no activation_fn={activation}"
+        return f"does not support activation_fn={activation}"
     for twin in TWINS:
         if model.get(f"encoder_{twin}") != model.get(f"decoder_{twin}"):
-            return f"takes the same encoder_{twin} and decoder_{twin} only"
+            return f"needs encoder_{twin} and decoder_{twin} to be equal"
     if unknown := sorted(decoding.keys() - CARRIED - NEEDLESS):
-        return f"has nothing like decoding.{unknown[0]}"
+        return f"does not support decoding.{unknown[0]}"
     return None
 
 
 def _set(flags: dict[str, Any]) -> dict[str, Any]:
-    """The flags that a command line gets: false is as if it were not there."""
+    """Return the flags that reach the command line: false and null are not rendered."""
     return {key: value for key, value in flags.items() if value is not None and value is not False}
 
 
 def obstacle(config: dict[str, Any]) -> str | None:
-    """Why ctranslate2 cannot translate as a run does, or None if it can.
+    """Return why ctranslate2 cannot translate like the run, or None if it can.
 
     Args:
         config: the run's resolved config.
     """
     if config["decoding"].get("ensemble"):
-        return "ctranslate2 decodes no ensemble"
+        return "ctranslate2 cannot decode an ensemble"
     reason = cannot(config["model"] | config["training"], flags(config))
     return reason and f"ctranslate2 {reason}"
 
 
 def flags(config: dict[str, Any]) -> dict[str, Any]:
-    """fairseq-generate's flags in a run's config."""
+    """Return fairseq-generate's flags in a run's config."""
     from bleuprint.config.schema import Decoding  # slow to load
 
     return _set({key: value for key, value in config["decoding"].items() if key not in Decoding.own})
 
 
 def search(options: dict[str, Any], longest: int) -> dict[str, Any]:
-    """fairseq-generate's flags as arguments of ctranslate2's `translate_batch`.
+    """Translate fairseq-generate's flags to arguments of ctranslate2's `translate_batch`.
 
     Args:
-        options: as `flags` gives them.
-        longest: subwords of the longest sentence of the batch, which fairseq, too, measures the output's length by.
+        options: flags, as `flags` returns them.
+        longest: number of subwords of the batch's longest sentence, which limits the output's length in fairseq, too.
     """
     length = int(options.get("max_len_a", 0) * (longest + 1) + options.get("max_len_b", 200))
     return {
@@ -108,23 +108,24 @@ def search(options: dict[str, Any], longest: int) -> dict[str, Any]:
         "length_penalty": options["lenpen"],
         "min_decoding_length": options.get("min_len", 1),
         "max_decoding_length": min(length, POSITIONS - 1),
-        "max_input_length": 0,  # else it cuts longer ones, without a word
-        "suppress_sequences": [["<blank>"]],  # fairseq's <pad>, which it never writes either
+        "max_input_length": 0,  # do not cut longer sentences silently
+        "suppress_sequences": [["<blank>"]],  # fairseq's <pad>, which fairseq never generates either
     }
 
 
 def own_type(config: dict[str, Any]) -> str:
-    """The compute type that a run's own decoding asks for."""
+    """Return the compute type of the run's own decoding."""
     return str(config["decoding"].get("compute_type", "float32"))
 
 
 def converted(config: dict[str, Any], folders: dict[str, Path], compute_type: str) -> Path:
-    """The folder of a run's model as ctranslate2 reads it, made if it is not there or older than the checkpoint.
+    """Return the folder of a run's model for ctranslate2; convert the model if that is missing or out of date.
 
     Args:
         config: the run's resolved config.
-        folders: of its stages. In the one of decoding the model lies as `ctranslate2` if it is of the run's own compute
-            type, where the pipeline may have put it, else as `ctranslate2-int8` or `ctranslate2-float32`.
+        folders: the folders of the run's stages. The converted model is in that of decoding: as `ctranslate2` with the
+            run's own compute type (the pipeline may have put it there), else as `ctranslate2-int8` or
+            `ctranslate2-float32`.
         compute_type: `float32` or `int8`.
 
     Raises:
@@ -136,8 +137,8 @@ def converted(config: dict[str, Any], folders: dict[str, Path], compute_type: st
     if model.exists() and (not checkpoint.exists() or checkpoint.stat().st_mtime <= model.stat().st_mtime):
         return target
     if not checkpoint.exists():
-        raise DataError(f"{checkpoint} is not there any more, so the model cannot be converted.")
-    print("bleuprint: the model is converted for ctranslate2, this once …", file=sys.stderr, flush=True)
+        raise DataError(f"{checkpoint} does not exist any more, so the model cannot be converted.")
+    print("bleuprint: converting the model for ctranslate2, which is done once …", file=sys.stderr, flush=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         convert(config, folders, compute_type, temporary)
@@ -152,13 +153,13 @@ def convert(config: dict[str, Any], folders: dict[str, Path], compute_type: str,
     """Run ctranslate2's own converter.
 
     Args:
-        config: as for `converted`.
-        folders: likewise.
-        compute_type: likewise.
+        config: the run's resolved config.
+        folders: the folders of the run's stages.
+        compute_type: `float32` or `int8`.
         output: a new folder.
 
     Raises:
-        DataError: it fails; the message ends in its own last words.
+        DataError: the converter failed; the message ends in the last line that it printed.
     """
     checkpoint, data = folders["training"] / "checkpoint.pt", folders["text"] / "bin"
     # In a process of its own: it loads fairseq and torch

@@ -1,28 +1,29 @@
-"""python -m bleuprint.decoding.ctranslate: the BPE'd test source translated by ctranslate2, BPE undone, in order."""
+"""python -m bleuprint.decoding.ctranslate: translate the BPE'd test source with ctranslate2, in order, and undo BPE."""
 
 import argparse
 import ctypes
 import platform
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bleuprint.decoding.convert import POSITIONS
 from bleuprint.decoding.hypotheses import without_bpe, write
-from bleuprint.files import DataError, read_lines
+from bleuprint.files import DataError, exit_with_message, read_lines
+from bleuprint.text.tokenisers import TOKENISERS
 
-# malloc.h's M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD: bytes
+# Options of glibc's mallopt, M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD, with their values in bytes
 KEPT = {-1: 2**30, -2: 2**25, -3: 2**25}
 
 
 def batches(lengths: list[int], limits: list[int], max_tokens: int) -> Iterator[list[int]]:
-    """Numbers of sentences, the longest first, as many in a batch as have `max_tokens` with their padding.
+    """Yield batches of sentence numbers, longest sentences first, of at most `max_tokens` tokens with padding.
 
     Args:
-        lengths: each sentence's tokens, its end included.
-        limits: the most tokens of each one's hypothesis; the same throughout a batch, which has one limit.
-        max_tokens: a longer sentence is a batch of its own.
+        lengths: the number of tokens of each sentence, its end-of-sentence token included.
+        limits: the maximal length of each sentence's hypothesis; ctranslate2 takes one limit a batch, so that
+            sentences with different limits are never in the same batch.
+        max_tokens: the limit on a batch; a sentence that is longer becomes a batch of its own.
     """
     batch: list[int] = []
     for number in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
@@ -35,15 +36,15 @@ def batches(lengths: list[int], limits: list[int], max_tokens: int) -> Iterator[
 
 
 def translate(translator: Any, sentences: list[list[str]], flags: argparse.Namespace) -> list[str]:
-    """The best hypothesis of each sentence, BPE undone, in the sentences' order.
+    """Return the best hypothesis of each sentence, without BPE, in the order of the sentences.
 
-    Neither threads nor batches change what a sentence is translated to, but for the rounding of sums.
+    Threads and batches do not change a translation, except by the rounding of sums.
 
     Args:
-        translator: a `ctranslate2.Translator`; its parallel workers take a batch each.
-        sentences: each its tokens; of none ctranslate2 makes none.
-        flags: `beam`, `lenpen`, `max_tokens`, `max_len_a`, `max_len_b`, `min_len`, in fairseq-generate's sense; but
-            it is the sentence's own length that limits a hypothesis, not that of the longest in its batch.
+        translator: a `ctranslate2.Translator`; each of its parallel workers takes one batch.
+        sentences: each a list of tokens; an empty one is translated to an empty one.
+        flags: `beam`, `lenpen`, `max_tokens`, `max_len_a`, `max_len_b`, `min_len`, with fairseq-generate's meaning,
+            except that a hypothesis is limited by its own sentence's length, not by the longest of the batch.
 
     Raises:
         DataError: a sentence is longer than the model's positions.
@@ -56,7 +57,7 @@ def translate(translator: Any, sentences: list[list[str]], flags: argparse.Names
                 f"{POSITIONS:,} at most; shorten it."
             )
     limits = [min(int(flags.max_len_a * length + flags.max_len_b), POSITIONS - 1) for length in lengths]
-    found: dict[int, Any] = {}
+    pending: dict[int, Any] = {}  # sentence number → ctranslate2's asynchronous result
     for batch in batches(lengths, limits, flags.max_tokens):
         results = translator.translate_batch(
             [sentences[number] for number in batch],
@@ -64,24 +65,25 @@ def translate(translator: Any, sentences: list[list[str]], flags: argparse.Names
             length_penalty=flags.lenpen,
             min_decoding_length=flags.min_len,
             max_decoding_length=limits[batch[0]],
-            max_input_length=0,  # else it cuts longer ones, without a word
+            max_input_length=0,  # do not cut longer sentences silently
             asynchronous=True,
         )
-        found |= dict(zip(batch, results, strict=True))
-    return [without_bpe(found[number].result().hypotheses[0]) for number in range(len(sentences))]
+        pending |= dict(zip(batch, results, strict=True))
+    return [without_bpe(pending[number].result().hypotheses[0]) for number in range(len(sentences))]
 
 
 def keep_memory() -> None:
-    """Keep freed memory for the next step, which wants as much again; handing it back and forth costs a tenth."""
+    """Keep freed memory for the next step, which needs as much again; returning it to the system costs 10 % of time."""
     if platform.libc_ver()[0] == "glibc":
         for option, value in KEPT.items():
             ctypes.CDLL(None).mallopt(option, value)
 
 
+@exit_with_message()
 def main() -> None:
-    """Entry point; input that cannot be translated ends in one sentence."""
+    """Translate the test set; input that cannot be translated ends in one sentence."""
     parser = argparse.ArgumentParser(prog="bleuprint.decoding.ctranslate", description=__doc__)
-    parser.add_argument("--model", required=True, help="folder that ct2-fairseq-converter made")
+    parser.add_argument("--model", required=True, help="folder written by ct2-fairseq-converter")
     parser.add_argument("--source", type=Path, required=True, help="the test set's source side after BPE")
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--lenpen", type=float, default=1.0)
@@ -91,9 +93,9 @@ def main() -> None:
     parser.add_argument("--min-len", type=int, default=1)
     parser.add_argument("--compute-type", choices=["float32", "int8"], default="float32")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="batches translated at a time, on a CPU")
+    parser.add_argument("--threads", type=int, default=1, help="batches translated in parallel, on a CPU")
     parser.add_argument("--language", required=True, help="the target language")
-    parser.add_argument("--tokenizer", choices=["moses", "none"], default="moses", help="what the text stage used")
+    parser.add_argument("--tokenizer", choices=list(TOKENISERS), default="moses", help="what the text stage used")
     parser.add_argument("--tokens", type=Path, required=True, help="output: hypotheses as tokens")
     parser.add_argument("--text", type=Path, required=True, help="output: hypotheses detokenised")
     arguments = parser.parse_args()
@@ -110,10 +112,8 @@ def main() -> None:
             intra_threads=1,
         )
         hypotheses = translate(translator, [line.split() for line in read_lines(arguments.source)], arguments)
-    except DataError as error:
-        sys.exit(f"bleuprint: {error}")
-    except RuntimeError as error:  # a library of CUDA that is not there, memory that does not suffice
-        sys.exit(f"bleuprint: ctranslate2 failed: {error}; decoding.engine=fairseq does without it.")
+    except RuntimeError as error:  # for instance a missing CUDA library, or too little memory
+        raise DataError(f"ctranslate2 failed: {error}; decoding.engine=fairseq does without it.") from None
     write(hypotheses, arguments.language, arguments.tokenizer, arguments.tokens, arguments.text)
 
 

@@ -1,4 +1,4 @@
-"""Which engine decodes: asked of the config alone, so that the same config is the same run on every machine."""
+"""Choose the engine that decodes, from the config alone, so that a config is the same run on every machine."""
 
 from typing import Any, Literal
 
@@ -12,33 +12,33 @@ Engine = Literal["fairseq", "ctranslate2"]
 
 
 def engine(experiment: Experiment) -> Engine:
-    """The engine that decodes: `decoding.engine`, or for `auto` ctranslate2 where it can.
+    """Return `decoding.engine`; for `auto`, ctranslate2 if it can decode like fairseq.
 
     Raises:
-        ConfigError: ctranslate2 is asked for and cannot, or fairseq with what only ctranslate2 can.
+        ConfigError: the config asks ctranslate2 or fairseq for something that it cannot do.
     """
     decoding = experiment.decoding
-    why = obstacle(experiment)
-    if decoding.engine == "ctranslate2" and why:
-        raise ConfigError(f"decoding.engine=ctranslate2: it {why}; use decoding.engine=fairseq")
+    reason = obstacle(experiment)
+    if decoding.engine == "ctranslate2" and reason:
+        raise ConfigError(f"decoding.engine=ctranslate2: it {reason}; use decoding.engine=fairseq")
     if decoding.engine == "fairseq" and decoding.compute_type != "float32":
         raise ConfigError(
-            f"decoding.compute_type={decoding.compute_type}: fairseq computes in float32 alone;"
+            f"decoding.compute_type={decoding.compute_type}: fairseq computes in float32 only;"
             " use decoding.engine=ctranslate2"
         )
-    return "fairseq" if decoding.engine == "fairseq" or why else "ctranslate2"
+    return "fairseq" if decoding.engine == "fairseq" or reason else "ctranslate2"
 
 
 def obstacle(experiment: Experiment) -> str | None:
-    """Why ctranslate2 cannot decode as fairseq would; None if it can."""
+    """Return why ctranslate2 cannot decode as fairseq would, or None if it can."""
     if experiment.decoding.ensemble or experiment.decoding.tune:
         return "decodes neither an ensemble nor a grid"
-    # fairseq takes a model's flag from either
+    # fairseq-train takes a flag of the model from either section
     return cannot(experiment.model.flags() | experiment.training.flags(), experiment.decoding.flags())
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
-    """The keys that can change a translation; of fairseq's, which were before there was an engine, none is new."""
+    """Return the keys that can change a translation; those of fairseq without an engine, as before engines existed."""
     keys = experiment.decoding.identity()
     if engine(experiment) == "fairseq":
         return keys
@@ -46,17 +46,17 @@ def identity(experiment: Experiment) -> dict[str, Any]:
 
 
 def translate(experiment: Experiment) -> str:
-    """What `python -m bleuprint.decoding.ctranslate` decodes with, for the shell; the flags are fairseq-generate's."""
+    """Render the flags of `python -m bleuprint.decoding.ctranslate` for the shell, named like fairseq-generate's."""
     flags = {key: value for key, value in experiment.decoding.flags().items() if key in CARRIED}
     return shell(flags | {"compute_type": experiment.decoding.compute_type})
 
 
 def translate_how(experiment: Experiment, runtime: Runtime) -> str:
-    """How it runs; of a flag that is given twice the latter holds."""
+    """Render the flags that do not change the translations; of a flag that is given twice the last one counts."""
     return shell({"device": "cuda" if uses_gpu(runtime) else "cpu"} | cpu_batch(experiment, runtime))
 
 
 def quantisation(experiment: Experiment) -> str:
-    """The converter's flag for the type of the weights in its file, for the shell."""
-    kind = experiment.decoding.compute_type
-    return "" if kind == "float32" else f"--quantization {kind}"
+    """Render the converter's flag for the type of the stored weights, for the shell."""
+    compute_type = experiment.decoding.compute_type
+    return "" if compute_type == "float32" else f"--quantization {compute_type}"

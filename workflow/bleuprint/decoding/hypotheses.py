@@ -1,19 +1,20 @@
-"""What the engines put out → hypotheses without BPE, in the order of what was translated."""
+"""Turn the engines' output into hypotheses without BPE, in the order of the source."""
 
 import re
 from pathlib import Path
 
 from bleuprint.files import DataError, write_lines
+from bleuprint.text.tokenisers import TOKENISERS
 
 HYPOTHESIS = re.compile(r"H-(\d+)\t[^\t]*\t(.*)")
 
 
 def hypotheses(generated: list[str], sentences: int) -> list[str]:
-    """The best hypothesis of each sentence, in their order; fairseq writes them sorted by length.
+    """Return the best hypothesis of each sentence in the order of the source; fairseq sorts them by length.
 
     Args:
-        generated: lines of `generate-test.txt`, or of another set's.
-        sentences: how many that set has.
+        generated: the lines of fairseq-generate's output file, for instance `generate-test.txt`.
+        sentences: the number of sentences in that set.
 
     Raises:
         DataError: a sentence is missing or unknown, or a BPE marker is left.
@@ -21,7 +22,7 @@ def hypotheses(generated: list[str], sentences: int) -> list[str]:
     best: dict[int, str] = {}
     for line in generated:
         if match := HYPOTHESIS.fullmatch(line):
-            best.setdefault(int(match[1]), match[2])  # of an n-best list the first is the best
+            best.setdefault(int(match[1]), match[2])  # the first of an n-best list is the best
     missing = [number for number in range(sentences) if number not in best]
     if missing or len(best) != sentences:
         raise DataError(
@@ -36,7 +37,7 @@ def hypotheses(generated: list[str], sentences: int) -> list[str]:
 
 
 def without_bpe(tokens: list[str]) -> str:
-    """The tokens as a line, BPE undone; as fairseq's `post_process` does."""
+    """Join the tokens to a line and undo BPE, as fairseq's `post_process` does."""
     return (" ".join(tokens) + " ").replace("@@ ", "").rstrip()
 
 
@@ -46,12 +47,10 @@ def write(hypotheses: list[str], language: str, tokenizer: str, tokens: Path, te
     Args:
         hypotheses: lines of tokens without BPE.
         language: the target language.
-        tokenizer: what the text stage used, `moses` or `none`.
-        tokens: output.
-        text: output, detokenised; last, so that it stands for both.
+        tokenizer: what the text stage used, of text/tokenisers.py.
+        tokens: output, tokens.
+        text: output, detokenised; written last, so that where it exists both do.
     """
-    from bleuprint.text.moses import detokenize  # slow to load
-
     write_lines(tokens, hypotheses)
-    write_lines(text, (detokenize(line, language) for line in hypotheses) if tokenizer == "moses" else hypotheses)
+    write_lines(text, (TOKENISERS[tokenizer].detokenise(line, language) for line in hypotheses))
     print(f"{len(hypotheses):,} hypotheses")

@@ -1,7 +1,9 @@
 """What fairseq loads with --user-dir.
 
 It lets torch load fairseq's checkpoints, registers the criterion SimCut, corrects that of R-Drop and makes DynamicConv
-fast on a CPU. In fairseq-train it also lets a training be stopped and resumed at any moment.
+fast on a CPU. In fairseq-train it also lets a training be stopped and resumed at any moment, and reads its options from
+plugin.json in the --save-dir. fairseq has no hooks for most of this, so functions of fairseq's are replaced: each one
+stands in an `install`, with its reason. fairseq's version is pinned.
 """
 
 import os
@@ -13,9 +15,6 @@ from bleuprint.training import checkpoints
 
 checkpoints.allow()
 
-if "BLEUPRINT_DETERMINISTIC" in os.environ:  # training.deterministic; what has no such algorithm is named in the log
-    torch.use_deterministic_algorithms(True, warn_only=True)
-
 if "fairseq" in sys.modules:  # not where only checkpoints are read
     from . import convolutions, rdrop
     from . import simcut as simcut  # registers itself
@@ -24,9 +23,12 @@ if "fairseq" in sys.modules:  # not where only checkpoints are read
     rdrop.install()
 
 if "fairseq_cli.train" in sys.modules:
-    from . import bf16, dropout, resumable
+    from . import dropout, resumable
 
     resumable.install()
     dropout.install()
-    if "BLEUPRINT_BF16" in os.environ:  # training.bf16
-        bf16.install()
+
+# A decoding has no --save-dir to read options from. The launcher sets cuBLAS's own variable, and only where
+# training.deterministic asks for the same bits; also commands that a decoding starts inherit it.
+if "fairseq_cli.generate" in sys.modules and "CUBLAS_WORKSPACE_CONFIG" in os.environ:
+    torch.use_deterministic_algorithms(True, warn_only=True)  # the log names operations that have no such algorithm

@@ -1,4 +1,4 @@
-"""The processes that load batches end with their epoch.
+"""End the processes that load batches together with their epoch.
 
 fairseq's outlive it: they are persistent, and with `update_epoch_batch_itr` each epoch has a loader of its own. The
 loaders of earlier epochs are parts of reference cycles. They wait for Python's cycle collector, which seldom runs, and
@@ -19,7 +19,7 @@ OPEN: list[Any] = []  # generators of batches, each of which holds the only refe
 
 
 class Loader(torch.utils.data.DataLoader[Any]):
-    """Load batches by processes that `close` ends, and that leave SIGTERM to the training's last update."""
+    """Load batches in processes that `close` ends, and that ignore the signals that end a training."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"worker_init_fn": ignore_signals} | options | {"persistent_workers": False})
@@ -34,13 +34,13 @@ class Loader(torch.utils.data.DataLoader[Any]):
 def close(first: int = 0) -> None:
     """End the processes of all loaders since the one numbered `first` in OPEN."""
     for batches in OPEN[first:]:
-        with suppress(ValueError):  # still at work in its thread, as where a training ends within an epoch
+        with suppress(ValueError):  # its thread is still running, as where a training ends within an epoch
             batches.close()
     del OPEN[first:]
 
 
 def kill() -> None:
-    """Kill what is left when the training ends."""
+    """Kill the processes that are left when the training ends."""
     for process in multiprocessing.active_children():
         process.kill()
 

@@ -1,7 +1,7 @@
-"""fairseq's R-Drop, validated as any other criterion.
+"""Validate fairseq's R-Drop as any other criterion.
 
-In validation, too, it passes each batch twice: the loss comes out doubled, and eval_bleu, which is given the doubled
-batch, fails. There is no dropout then that the two passes could differ in, so that one is enough.
+fairseq passes each batch twice also in validation: the loss is doubled, and eval_bleu fails, as it is given the doubled
+batch. Without dropout the two passes are the same, so that one is enough.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from fairseq.criterions.label_smoothed_cross_entropy_with_rdrop import RdropLabe
 
 
 def install() -> None:
-    """Wrap the criterion's forward pass."""
+    """Wrap the criterion's forward pass, which is registered under a name that users give: there is no other hook."""
     forward = RDrop.forward
 
     def once_in_validation(self: Any, model: Any, *arguments: Any, **options: Any) -> Any:

@@ -1,13 +1,12 @@
-"""fairseq-train made to go on, after any end, exactly where it was.
+"""Let fairseq-train resume exactly where it was, however it ended, and give it bleuprint's options.
 
-fairseq saves at the end of an epoch, or in its midst only with a validation that may change which model is best; it
-knows no signals, copies checkpoints byte by byte over the old ones, and trains one update too many when a finished
-training is started again. It has no hooks for these, so its functions are wrapped; its version is pinned.
+fairseq saves at the end of an epoch, or within one only with a validation that may change which model is best; it
+ignores signals, copies checkpoints byte by byte over the old ones, and trains one update too many when a finished
+training is started again. It has no hooks for these, so `install` wraps its functions.
 """
 
 import atexit
 import errno
-import os
 import shutil
 import signal
 import sys
@@ -25,43 +24,48 @@ from fairseq.file_io import PathManager
 from bleuprint.files import full, link
 from bleuprint.training.epochs import prune
 from bleuprint.training.resume import BEFORE
+from bleuprint.training.save_dir import Options, read_options
 
-from . import loaders
+from . import bf16, loaders
+from .layers import NOTES
 
-SHARE = 100  # mid-epoch checkpoints take at most one part in so many of the time
-FIRST = 0.02  # seconds that the first is taken to cost
+SHARE = 100  # checkpoints within an epoch take at most one part in so many of the time
+FIRST = 0.02  # seconds that the first one is assumed to take
 
 
 class Keeper:
-    """Saves now and then in mid-epoch, and once more when a signal asks the training to end."""
+    """Save now and then within an epoch, and once more when a signal asks the training to end."""
 
     def __init__(self) -> None:
         self.cost, self.saved = FIRST, time.monotonic()
-        self.training = False  # whether updates are being made, so that a signal must wait for the present one
+        self.training = False  # whether an update is being computed, so that a signal must wait for its end
         self.asked: int | None = None  # the signal
+        self.task: Any = None  # fairseq's, of this session
+        self.options = Options()
 
     def signalled(self, number: int, frame: FrameType | None) -> None:
-        """End now where no update would be lost, else after the update that is under way."""
+        """End now where no update would be lost, else after the current update."""
         self.asked = number
         if not self.training:
             self.leave()
 
     def leave(self, saved: str = "") -> None:
-        """End with the status of a process that the signal has ended."""
+        """End with the exit status of a process that the signal has ended."""
         assert self.asked is not None
         name = signal.Signals(self.asked).name
-        said = f"bleuprint: training stopped by {name}{saved}; the same command goes on from its last checkpoint."
-        print(said, flush=True)
+        print(f"bleuprint: training stopped by {name}{saved}; the same command resumes it.", flush=True)
         sys.exit(128 + self.asked)
 
     def due(self) -> bool:
-        """Whether another checkpoint keeps their share of the time."""
+        """Return whether there is time for another checkpoint within their share of it."""
         return time.monotonic() - self.saved >= SHARE * self.cost
 
     def train(self, train: Callable[..., Any]) -> Callable[..., Any]:
-        """fairseq's loop over an epoch; none if all updates have been made already."""
+        """Wrap fairseq's loop over an epoch: skip it if all updates have been computed already."""
 
         def epoch(cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> Any:
+            if task is not self.task:
+                self.begin(Path(cfg.checkpoint.save_dir), task)
             if trainer.get_num_updates() >= (cfg.optimization.max_update or float("inf")):
                 return [None], True
             self.training = True
@@ -74,8 +78,17 @@ class Keeper:
 
         return epoch
 
+    def begin(self, save_dir: Path, task: Any) -> None:
+        """Read the session's options, before its first update."""
+        self.task, self.options = task, read_options(save_dir)
+        NOTES.begin(save_dir)
+        if self.options.deterministic:  # the log names operations that have no such algorithm
+            torch.use_deterministic_algorithms(True, warn_only=True)
+        if self.options.bf16:
+            bf16.install(task)
+
     def validate(self, validate: Callable[..., Any]) -> Callable[..., Any]:
-        """fairseq's validation, which a signal ends at once: it is made again from the last checkpoint."""
+        """Wrap fairseq's validation: a signal ends it at once, as it is repeated from the last checkpoint."""
 
         def validation(*arguments: Any) -> Any:
             self.training = False
@@ -90,17 +103,17 @@ class Keeper:
         return validation
 
     def after_update(self, validate_and_save: Callable[..., Any]) -> Callable[..., Any]:
-        """What fairseq does after each update, and in mid-epoch a checkpoint where one is due."""
+        """Wrap what fairseq does after each update: add a checkpoint within the epoch where one is due."""
 
         def after(cfg: Any, trainer: Any, task: Any, epoch_itr: Any, subsets: Any, end_of_epoch: bool) -> Any:
             losses, should_stop = validate_and_save(cfg, trainer, task, epoch_itr, subsets, end_of_epoch)
             epoch_saved = end_of_epoch and epoch_itr.epoch % cfg.checkpoint.save_interval == 0
             if should_stop or epoch_saved:  # by fairseq
-                keep(cfg.checkpoint)
+                self.remove_epochs(cfg.checkpoint)
                 self.saved = time.monotonic()
             elif self.asked is not None or self.due():
                 began = time.monotonic()
-                # Without a loss, in mid-epoch, it writes checkpoint_last.pt and nothing else
+                # Within an epoch and without a loss it writes checkpoint_last.pt and nothing else
                 checkpoint_utils.save_checkpoint(cfg.checkpoint, trainer, epoch_itr, None)
                 self.saved = time.monotonic()
                 self.cost = self.saved - began
@@ -110,16 +123,15 @@ class Keeper:
 
         return after
 
-
-def keep(cfg: Any) -> None:
-    """Remove epochs that are not to be averaged, by the name of the choice and the number in $BLEUPRINT_KEEP."""
-    if "BLEUPRINT_KEEP" in os.environ:
-        choice, _, count = os.environ["BLEUPRINT_KEEP"].partition(":")
-        prune(Path(cfg.save_dir), choice, int(count), cfg.maximize_best_checkpoint_metric)
+    def remove_epochs(self, cfg: Any) -> None:
+        """Remove the checkpoints of epochs that cannot be averaged any more, if the average goes by scores."""
+        if self.options.average is not None:
+            highest = cfg.maximize_best_checkpoint_metric
+            prune(Path(cfg.save_dir), self.options.average, self.options.epochs, highest)
 
 
 def whole(save: Callable[..., None]) -> Callable[..., None]:
-    """fairseq's writing of a checkpoint; on a full disk it leaves no half file, and ends in one sentence.
+    """Wrap fairseq's writing of a checkpoint: on a full disk it leaves no half file, and ends in one sentence.
 
     Raises:
         SystemExit: the disk is full.
@@ -128,7 +140,7 @@ def whole(save: Callable[..., None]) -> Callable[..., None]:
     def write(state: Any, filename: str, async_write: bool = False) -> None:
         try:
             save(state, filename, async_write)
-        except (OSError, RuntimeError) as error:  # torch's own writer knows no errno
+        except (OSError, RuntimeError) as error:  # torch's own writer gives no errno
             free = shutil.disk_usage(Path(filename).parent).free
             no_space = getattr(error, "errno", None) == errno.ENOSPC or free == 0
             Path(f"{filename}.tmp").unlink(missing_ok=True)
@@ -141,22 +153,28 @@ def whole(save: Callable[..., None]) -> Callable[..., None]:
 
 
 def copied(source: str, target: str, overwrite: bool = False) -> str:
-    """Give a checkpoint a second name at once, where fairseq would copy it over the old file byte by byte."""
+    """Give a checkpoint a second name in one step, and return the name."""
     last = Path(target)
-    if last.name == "checkpoint_last.pt" and last.exists():  # the one before it, should the new one be damaged
+    if last.name == "checkpoint_last.pt" and last.exists():  # kept in case the new one is damaged
         link(last, last.with_name(BEFORE))
     link(Path(source), last)
     return target
 
 
 def install() -> None:
-    """Wrap the functions of the fairseq-train that this process is."""
+    """Wrap functions of this process, which is fairseq-train."""
     keeper = Keeper()
+    # The loop over an epoch: options are read before the first; a finished training runs none; loaders end with it
     program.train = keeper.train(program.train)
+    # Validation: it may take minutes in which a signal need not wait; its loaders end with it
     program.validate = keeper.validate(program.validate)
+    # The only place between two updates, where a checkpoint can be saved and a signal obeyed
     program.validate_and_save = keeper.after_update(program.validate_and_save)
+    # The writer: fairseq tries a full disk three times, then ends in a traceback and leaves a half-written file
     checkpoint_utils.torch_persistent_save = whole(checkpoint_utils.torch_persistent_save)
+    # Second names: fairseq copies byte by byte over the old file, which is lost if the process is killed meanwhile
     PathManager.copy = staticmethod(copied)
+    # Loaders: fairseq's processes outlive their epoch (loaders.py); it takes the class from torch's module by this name
     torch.utils.data.DataLoader = loaders.Loader  # type: ignore[misc]
     atexit.register(loaders.kill)
     for number in loaders.SIGNALS:

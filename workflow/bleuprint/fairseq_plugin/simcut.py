@@ -33,7 +33,7 @@ def token_cutoff(model: Any, p: float) -> Iterator[None]:
         return embedded * kept.unsqueeze(-1)
 
     with ExitStack() as hooks:
-        # One and the same where all embeddings are shared
+        # Both are the same module where all embeddings are shared
         for embedding in {model.encoder.embed_tokens, model.decoder.embed_tokens}:
             hooks.callback(embedding.register_forward_hook(cut).remove)
         yield
@@ -61,13 +61,13 @@ class SimCut(LabelSmoothedCrossEntropyCriterion):  # type: ignore[misc]
         self.alpha, self.p = simcut_alpha, simcut_p
 
     def compute_loss(self, model: Any, net_output: Any, sample: Any, reduce: bool = True) -> tuple[Any, Any]:
-        """The loss and, without smoothing and divergence, the negative log likelihood; base e.
+        """Return the loss and, without smoothing and divergence, the negative log likelihood; base e.
 
         Args:
             model: an encoder and decoder.
-            net_output: what it made of the whole input.
+            net_output: the model's output for the whole input.
             sample: the batch.
-            reduce: whether to add up; else one figure for each target token, padding included.
+            reduce: whether to add up; else one value for each target token, padding included.
         """
         loss, nll_loss = super().compute_loss(model, net_output, sample, reduce=reduce)
         if not (model.training and self.alpha):

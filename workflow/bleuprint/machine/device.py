@@ -6,8 +6,7 @@ import shlex
 from functools import cache
 from pathlib import Path
 
-from bleuprint.config.schema import Corpus, Experiment, Local, Runtime, Training
-from bleuprint.corpus.lines import local_file
+from bleuprint.config.schema import Experiment, Runtime, Training
 
 # Measured with fairseq on two cores: 550 target tokens/s with the IWSLT Transformer (35 M multiplied weights),
 # 15,000 with transformer_tiny (1.2 M): both about 60 GFLOP/s a core at 6 operations per weight and token.
@@ -19,33 +18,33 @@ BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as the kernel calls it on x86-64 a
 # map them anew, which at 8,000 took a third of fairseq-generate's time
 CPU_TOKENS = 2000
 TOKENS_PER_PAIR = 25  # IWSLT14 after BPE
-DETERMINISTIC = "BLEUPRINT_DETERMINISTIC=1 CUBLAS_WORKSPACE_CONFIG=:4096:8"
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG=:4096:8"  # with which cuBLAS gives the same bits each time
 PATIENCE = 12 * 3600  # seconds; a training on CPU that would take longer is refused under device=auto
 
 
 @cache
 def gpus() -> tuple[str, ...]:
-    """The NVIDIA GPUs that are visible here, by their words in CUDA_VISIBLE_DEVICES (Linux device files)."""
+    """Return the NVIDIA GPUs that are visible here, as in CUDA_VISIBLE_DEVICES (by Linux' device files)."""
     present = len(list(DEVICES.glob("nvidia[0-9]*"))) or int((DEVICES / "dxg").exists())
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return tuple(str(number) for number in range(present))
     words = [word.strip() for word in visible.split(",")]
-    ended = words.index("-1") if "-1" in words else len(words)  # CUDA stops at the first that is none
-    # A number beyond those present is none; what is no number is a GPU's or a MIG instance's UUID
+    ended = words.index("-1") if "-1" in words else len(words)  # CUDA stops at the first one that names no GPU
+    # A number names a GPU only if there are so many; other words are UUIDs of GPUs or MIG instances
     named = [word for word in words[:ended] if word and (not word.isdigit() or int(word) < present)]
     return tuple(named) if present else ()
 
 
 def uses_gpu(runtime: Runtime) -> bool:
-    """Whether training and decoding run on a GPU."""
+    """Return whether training and decoding run on a GPU."""
     return runtime.device == "cuda" or (runtime.device == "auto" and bool(gpus()))
 
 
 def model_threads(runtime: Runtime, cores: int) -> int:
-    """CPU threads of a training or decoding: all that it may have, or where GPUs do the work its share of the cores.
+    """Return the CPU threads of a training or decoding: all that it may have, or on a GPU its share of the cores.
 
-    With its share, no more jobs are started than find a GPU; `runtime.threads` would start some that only wait.
+    With its share, no more jobs start than there are GPUs; with `runtime.threads`, some would start only to wait.
     """
     if not uses_gpu(runtime):
         return runtime.threads or cores
@@ -53,7 +52,7 @@ def model_threads(runtime: Runtime, cores: int) -> int:
 
 
 def cpu_batch(experiment: Experiment, runtime: Runtime) -> dict[str, int]:
-    """The flag of either engine for smaller batches on a CPU; what a sentence is translated to stays the same."""
+    """Return the flag of either engine for smaller batches on a CPU; they do not change the translations."""
     longest = (experiment.model.flags() | experiment.training.flags()).get("max_source_positions", 0)
     tokens = max(CPU_TOKENS, longest)  # fairseq-generate refuses a sentence that is longer than a batch
     return {"max_tokens": tokens} if not uses_gpu(runtime) and tokens < experiment.decoding.max_tokens else {}
@@ -65,57 +64,52 @@ def launcher(runtime: Runtime, deterministic: bool) -> str:
     Args:
         runtime: which device, how many jobs share it.
         deterministic: whether the same seed is to give the same bits: cuBLAS needs a workspace of its own for that,
-            and torch is told by bleuprint's fairseq plugin.
+            and bleuprint's fairseq plugin tells torch.
     """
     if not uses_gpu(runtime):
         return "python -m bleuprint.machine.allocator"
-    workspace = f"env {DETERMINISTIC} " if deterministic else ""
+    workspace = f"env {WORKSPACE} " if deterministic else ""
     places = f" --places {runtime.jobs_per_gpu}" if runtime.jobs_per_gpu > 1 else ""
     return f"{workspace}python -m bleuprint.machine.lease --gpus {shlex.quote(','.join(gpus()))}{places}"
 
 
-def products(training: Training, runtime: Runtime) -> str:
-    """What fairseq-train is preceded by in the shell, so that bleuprint's plugin makes matrix products in bf16."""
-    return "env BLEUPRINT_BF16=1" if uses_bf16(training, runtime) else ""
-
-
 def uses_bf16(training: Training, runtime: Runtime) -> bool:
-    """Whether the training multiplies matrices in bfloat16; with `auto`, on a CPU that has units for it."""
+    """Return whether the training multiplies matrices in bfloat16; with `auto`, on a CPU that has units for it."""
     return (not uses_gpu(runtime) and has_bf16()) if training.bf16 == "auto" else training.bf16
 
 
 def has_bf16() -> bool:
-    """Whether the processor has units for bfloat16; without them it is slower than float32."""
+    """Return whether the processor has units for bfloat16; without them it is slower than float32."""
     return bool(BF16 & set(CPUINFO.read_text(encoding="utf-8").split())) if CPUINFO.exists() else False
 
 
 def weights(experiment: Experiment) -> int:
-    """About how many weights the experiment's model multiplies: all but the input embeddings."""
+    """Estimate how many weights the experiment's model multiplies: all but the input embeddings."""
     model = experiment.model
     encoder, decoder = model.encoder_embed_dim or 512, model.decoder_embed_dim or 512
-    found = (model.encoder_layers or 6) * (4 * encoder**2 + 2 * encoder * (model.encoder_ffn_embed_dim or 1024))
-    found += (model.decoder_layers or 6) * (8 * decoder**2 + 2 * decoder * (model.decoder_ffn_embed_dim or 1024))
-    return found + decoder * experiment.text.merges
+    count = (model.encoder_layers or 6) * (4 * encoder**2 + 2 * encoder * (model.encoder_ffn_embed_dim or 1024))
+    count += (model.decoder_layers or 6) * (8 * decoder**2 + 2 * decoder * (model.decoder_ffn_embed_dim or 1024))
+    return count + decoder * experiment.text.merges
 
 
 def update_freq(training: Training) -> int:
-    """Batches in an update; where it changes over the epochs, the last one's."""
+    """Return the batches in an update; if the number changes over the epochs, the last one's."""
     value = ast.literal_eval(str((training.model_extra or {}).get("update_freq") or 1))  # as fairseq reads it
     return int(value[-1] if isinstance(value, list | tuple) else value)
 
 
 def target_tokens(experiment: Experiment) -> int:
-    """About how many target tokens the experiment's training goes over."""
+    """Estimate how many target tokens the experiment's training processes."""
     training, lengths = experiment.training, []
     if training.max_update:
         lengths.append(training.max_update * training.max_tokens * update_freq(training))
     if training.max_epoch:
-        lengths.append(training.max_epoch * pairs(experiment.corpus) * TOKENS_PER_PAIR)
+        lengths.append(training.max_epoch * experiment.corpus.training_pairs() * TOKENS_PER_PAIR)
     return min(lengths)
 
 
 def cpu_seconds(experiment: Experiment, threads: int) -> float:
-    """A rough time for the experiment's training on CPU, validation left out.
+    """Estimate the seconds of the experiment's training on a CPU, without validation.
 
     Args:
         experiment: for the model's size and the training's length.
@@ -124,16 +118,8 @@ def cpu_seconds(experiment: Experiment, threads: int) -> float:
     return target_tokens(experiment) * 6 * weights(experiment) / (FLOPS_PER_CORE * threads)
 
 
-def pairs(corpus: Corpus) -> int:
-    """About how many training pairs a corpus has; 0 if nothing tells."""
-    if not isinstance(corpus, Local):
-        return corpus.pairs or 0
-    path = local_file(corpus.train, corpus.languages[0])
-    return path.stat().st_size // (25 if path.suffix == ".gz" else 75)  # bytes of a sentence
-
-
 def refusal(experiment: Experiment, threads: int) -> str | None:
-    """Why a training should not start here, in one sentence with the way out; None if it may."""
+    """Return why a training should not start here, in one sentence with the way out; None if it may."""
     device = experiment.runtime.device
     if device == "cuda" and not gpus():
         return "runtime.device=cuda: no GPU is visible here; use runtime.device=auto or a machine with one."
@@ -149,5 +135,6 @@ def refusal(experiment: Experiment, threads: int) -> str | None:
         return None
     return (
         f"{experiment.model.arch} would train about {seconds / 86400:.1f} days on {threads} CPU cores, and no GPU is "
-        f'visible here; insist with overrides="runtime.device=cpu", or try recipe=cpu_small or recipe=demo.'
+        'visible here; insist with overrides="runtime.device=cpu", or try recipe=cpu_iwslt14, recipe=cpu_small or '
+        "recipe=demo."
     )

@@ -35,18 +35,19 @@ def facts() -> dict[str, Any]:
     """The facts of this process; None or empty where something cannot be told, never an error.
 
     Returns:
-        `processor`, `cores` (usable ones), `threads` (OMP_NUM_THREADS), `gpus` (names of all that the machine has),
+        `processor`, `cores` (usable ones), `threads` (OMP_NUM_THREADS), `spin_count` (GOMP_SPINCOUNT: how long a thread
+        waits before it gives its core to other work), `gpus` (names of all that the machine has),
         `driver` (NVIDIA's), `distribution`, `system`, `python`, `commit` of bleuprint's checkout, `dirty` (whether its
         tracked files differ from that commit) and `packages` (name → version).
     """
     gpus, driver = nvidia()
     commit, dirty = revision(ROOT)
-    threads = os.environ.get("OMP_NUM_THREADS", "")
     found = {name: _version(name) for name in PACKAGES}
     return {
         "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
-        "threads": int(threads) if threads.isdecimal() else None,
+        "threads": _number("OMP_NUM_THREADS"),
+        "spin_count": _number("GOMP_SPINCOUNT"),
         "gpus": gpus,
         "driver": driver,
         "distribution": distribution(),
@@ -97,6 +98,11 @@ def revision(root: Path) -> tuple[str | None, bool | None]:
     status = ("git", "--no-optional-locks", "-C", str(root), "status", "--porcelain", "--untracked-files=no")
     changed = _said(*status)
     return commit.strip(), (None if changed is None else bool(changed))
+
+
+def _number(variable: str) -> int | None:
+    value = os.environ.get(variable, "")
+    return int(value) if value.isdecimal() else None
 
 
 def _said(*command: str) -> str | None:

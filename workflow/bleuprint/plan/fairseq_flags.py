@@ -20,7 +20,7 @@ from typing import Any
 from bleuprint.config.compose import CONFIG_DIR, ConfigError, experiments, group_files
 from bleuprint.config.flags import argv, shell
 from bleuprint.config.schema import Experiment, Runtime
-from bleuprint.files import canonical
+from bleuprint.files import canonical, exit_with_message
 from bleuprint.machine.device import cpu_batch, uses_gpu
 
 PLUGIN = Path(os.path.relpath(Path(__file__).parents[1] / "fairseq_plugin"))
@@ -154,6 +154,7 @@ def _short(complaint: str) -> str:
     return wrong[1] + (f" (did you mean {', '.join(near)}?)" if near else "")
 
 
+@exit_with_message()
 def main() -> None:
     """Entry point: check what stands on standard input (--parse), or all that config/ offers."""
     if "--parse" in sys.argv:
@@ -165,7 +166,7 @@ def main() -> None:
         recipes = ",".join(group_files()["recipe"])
         check(choice.experiment for choice in experiments({"recipe": recipes, "model": models}))
     except ConfigError as error:
-        sys.exit(f"bleuprint: {CONFIG_DIR}: {error}")
+        raise ConfigError(f"{CONFIG_DIR}: {error}") from None
 
 
 if __name__ == "__main__":

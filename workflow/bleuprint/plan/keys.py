@@ -1,17 +1,14 @@
 """Identity: which stage folders an experiment needs, each named by a hash of what can change its output."""
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from bleuprint.config.compose import Choice, ConfigError, experiments
-from bleuprint.config.schema import Experiment, Local, Runtime
-from bleuprint.corpus.lines import local_file
+from bleuprint.config.schema import Experiment, Runtime
 from bleuprint.decoding.engine import identity as decoding_identity
-from bleuprint.files import DataError, canonical, sha256, short_hash
+from bleuprint.files import canonical, exit_with_message, short_hash
+from bleuprint.plan.choices import check_choices
 from bleuprint.plan.fairseq_flags import check
 from bleuprint.plan.recipe import changed
 
@@ -161,32 +158,32 @@ class Plan:
         return self.stages[name][key]
 
 
+@exit_with_message()
 def planned(cli: Mapping[str, Any]) -> Plan:
     """What Snakemake's `--config` asks for, its flags checked by fairseq.
 
     Raises:
         SystemExit: with one sentence, if anything in it is wrong.
     """
-    try:
-        choices = experiments(cli)
-        check(choice.experiment for choice in choices)
-        return plan(choices)
-    except ConfigError as error:
-        sys.exit(f"bleuprint: {error}")
+    choices = experiments(cli)
+    check(choice.experiment for choice in choices)
+    return plan(choices)
 
 
 def plan(choices: Iterable[Choice]) -> Plan:
     """Give each experiment its stages; equal ones become one run, equal slices one folder.
 
     Raises:
-        ConfigError: the runs differ in `runtime` or `report`, a local corpus' files are not there, or the engine
-            cannot decode as asked.
+        ConfigError: the runs differ in `runtime` or `report`, or no registry has a name, or the engine cannot decode
+            as asked.
+        DataError: a local corpus' files do not exist.
     """
     runs: dict[str, Run] = {}
     stages: dict[str, dict[str, Stage]] = {name: {} for name in STAGES}
     first: Experiment | None = None
     for choice in choices:
         first = first or choice.experiment
+        check_choices(choice.experiment)
         for section in ("runtime", "report"):
             if getattr(first, section) != getattr(choice.experiment, section):
                 raise ConfigError(f"{section}: cannot be swept, it does not change what is computed")
@@ -233,8 +230,6 @@ def _slices(choice: Choice) -> list[tuple[str, str, dict[str, Any]]]:
     experiment, groups = choice.experiment, choice.groups
     model = f"{groups['model']}-seed{experiment.seed}"
     corpus = experiment.corpus.identity()
-    if isinstance(experiment.corpus, Local):
-        corpus |= {"files": local_hashes(experiment.corpus), "languages": sorted(experiment.corpus.languages)}
     text = experiment.text.identity() | {"source": experiment.source, "target": experiment.target}
     # Not where it is false: texts made before there was this key keep their names
     if experiment.corpus.decontaminate:
@@ -254,22 +249,3 @@ def _slices(choice: Choice) -> list[tuple[str, str, dict[str, Any]]]:
         ("decoding", model, decoding_identity(experiment)),
         ("scoring", model, experiment.scoring.identity()),
     ]
-
-
-def local_hashes(corpus: Local) -> dict[str, str]:
-    """The SHA-256 of each file of a local corpus, so that changed text is another corpus."""
-    given = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
-    try:
-        return {
-            f"{part}.{language}": _sha256(local_file(prefix, language))
-            for part, prefix in given.items()
-            if prefix is not None
-            for language in corpus.languages
-        }
-    except DataError as error:
-        raise ConfigError(str(error)) from None
-
-
-@cache
-def _sha256(path: Path) -> str:
-    return sha256(path)

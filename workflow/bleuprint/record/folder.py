@@ -1,4 +1,4 @@
-"""python -m bleuprint.record.folder IDENTITY FOLDER: write a stage's config.yaml, its slice, and environment.json."""
+"""python -m bleuprint.record.folder IDENTITY FOLDER: write a stage's config.yaml (its slice) and environment.json."""
 
 import json
 import sys
@@ -7,12 +7,14 @@ from typing import Any
 
 import yaml
 
-from bleuprint.files import DataError, replacing, write_json
+from bleuprint.files import DataError, exit_with_message, replacing, write_json
 from bleuprint.machine.environment import facts
 
 
 def begin(folder: Path, identity: str) -> None:
-    """Write the slice, or check the one that is there, so that nothing foreign is gone on with; say what it runs on.
+    """Write the stage's slice and what the stage runs on.
+
+    A folder that holds another slice is refused, so that a stage never resumes the work of another config.
 
     Args:
         folder: `results/<stage>/<key>`.
@@ -38,12 +40,10 @@ def _read(path: Path) -> Any:
         return None
 
 
+@exit_with_message()
 def main() -> None:
-    """Entry point; a foreign folder ends in one sentence."""
-    try:
-        begin(Path(sys.argv[2]), sys.argv[1])
-    except DataError as error:
-        sys.exit(f"bleuprint: {error}")
+    """Begin the stage; a folder of another config ends in one sentence."""
+    begin(Path(sys.argv[2]), sys.argv[1])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""provenance.json: how a run came about, with the hashes of all its files."""
+"""Write and read provenance.json: how a run was made, and the hashes of all its files."""
 
 import csv
 import json
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 
 from bleuprint.files import DataError, read_json, read_lines, sha256, short_hash
+from bleuprint.training.save_dir import read_implementations
 
 FORMAT = 1
 NAME = "provenance.json"
@@ -34,15 +34,13 @@ FILES = {
     "decoding": ("config.yaml", "tuned.*", "generate-test.txt", "hypotheses.tok", "hypotheses.txt"),
     "scoring": ("config.yaml", "scores.json", "sentences.json"),
 }
-# What the plugin says in the log of what it put in the place of torch's and fairseq's layers
-IMPLEMENTATION = re.compile(r" \| fairseq_plugin\.(?:convolutions|dropout) \| (.*)$")
 RUN_FILES = ("config.yaml", "commands.sh", "scores.json")
 
 Record = dict[str, Any]  # a run's provenance.json
 
 
 def record(run: str, stages: dict[str, Path], asked: dict[str, Any], ensemble: Sequence[Path] = ()) -> Record:
-    """What provenance.json says of a run.
+    """Return what provenance.json says of a run.
 
     Args:
         run: its name; its folder holds all but provenance.json.
@@ -65,12 +63,12 @@ def record(run: str, stages: dict[str, Path], asked: dict[str, Any], ensemble: S
 
 
 def logs(stage: str, folder: Path) -> list[Path]:
-    """The logs of a stage's jobs."""
+    """Return the logs of a stage's jobs."""
     return [folder / f"{log}.log" for log in LOGS[stage] if log not in OPTIONAL or (folder / f"{log}.log").exists()]
 
 
 def parts(known: Record) -> list[dict[str, Any]]:
-    """All stages of a record, and the trainings of the other models of an ensemble."""
+    """Return all stages of a record, and the trainings of the other models of an ensemble."""
     return [*known["stages"].values(), *known.get("ensemble", [])]
 
 
@@ -87,7 +85,7 @@ def _stage(stage: str, folder: Path) -> dict[str, Any]:
 
 
 def hashes(folder: Path, patterns: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """SHA-256 and bytes of a folder's files by name, those of Snakemake, logs and unfinished downloads left out."""
+    """Return SHA-256 and bytes of a folder's files by name, except Snakemake's, logs and unfinished downloads."""
     paths = [path for pattern in patterns for path in sorted(folder.glob(pattern)) if path.is_file()]
     return {
         path.relative_to(folder).as_posix(): {"sha256": sha256(path), "bytes": path.stat().st_size}
@@ -97,28 +95,28 @@ def hashes(folder: Path, patterns: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def job(log: Path) -> dict[str, Any]:
-    """What one job did and cost.
+    """Return what one job did and cost.
 
     Returns:
-        Its `log`, its `commands` as the shell traced them, `seconds` and peak `memory` in MiB, or None, and, where the
-        log says so, which `implementations` of the model's layers ran.
+        Its `log`, its `commands` as the shell traced them, `seconds` and peak `memory` in MiB, or None, and, of a
+        training whose plugin has noted them, the `implementations` of the model's layers.
     """
     seconds, memory = benchmark(log.with_suffix(".benchmark.tsv"))
     metrics = log.with_name("metrics.jsonl")
     if log.stem == "train" and metrics.exists():
         seconds = training_seconds([json.loads(line) for line in read_lines(metrics)]) or seconds
-    found = {"log": str(log), "commands": traced(log), "seconds": seconds, "memory": memory}
-    layers = list(dict.fromkeys(match[1] for line in read_lines(log) if (match := IMPLEMENTATION.search(line))))
-    return found | ({"implementations": layers} if layers else {})
+    facts = {"log": str(log), "commands": traced(log), "seconds": seconds, "memory": memory}
+    layers = read_implementations(log.with_name("checkpoints")) if log.stem == "train" else []
+    return facts | ({"implementations": layers} if layers else {})
 
 
 def traced(log: Path) -> list[str]:
-    """The commands in a log, as the shell traced them; what a training's sessions repeat stands once."""
+    """Return the commands in a log, as the shell traced them; those that a training's sessions repeat once."""
     return list(dict.fromkeys(_traced(read_lines(log))))
 
 
 def _traced(log: list[str]) -> Iterator[str]:
-    """The traced commands, each whole: a quoted argument may hold line feeds, and what looks like a command."""
+    """Yield the traced commands, each whole: a quoted argument may hold line feeds and seeming commands."""
     number = 0
     while number < len(log):
         length = 1
@@ -129,7 +127,7 @@ def _traced(log: list[str]) -> Iterator[str]:
 
 
 def _closed(lines: list[str]) -> int:
-    """How many of `lines` it takes until every quote is closed; 1 if none is enough."""
+    """Return how many of `lines` it takes until every quote is closed; 1 if all are not enough."""
     for length in range(1, len(lines) + 1):
         with suppress(ValueError):  # shlex's: no closing quotation
             shlex.split("\n".join(lines[:length]))
@@ -138,15 +136,15 @@ def _closed(lines: list[str]) -> int:
 
 
 def training_seconds(rows: Sequence[dict[str, Any]]) -> float:
-    """fairseq's clock over all sessions, from the rows of metrics.jsonl; 0 if it shows none.
+    """Return the seconds on fairseq's clock over all sessions, from the rows of metrics.jsonl; 0 if they have none.
 
-    Snakemake's clock knows the last session only, and runs while a job waits for a GPU.
+    Snakemake's clock counts the last session only, and also the time in which a job waits for a GPU.
     """
     return max((row.get("wall_seconds", 0.0) for row in rows), default=0.0)
 
 
 def benchmark(path: Path) -> tuple[float | None, float | None]:
-    """Seconds of a job, and the peak memory of all its processes in MiB (PSS, as sampled); None where unknown."""
+    """Return a job's seconds, and the peak memory of all its processes in MiB (PSS, as sampled); None if unknown."""
     if not path.exists():
         return None, None
     with open(path, encoding="utf-8") as file:
@@ -157,12 +155,12 @@ def benchmark(path: Path) -> tuple[float | None, float | None]:
 def _number(text: str | None) -> float | None:
     try:
         return float(text or "")
-    except ValueError:  # Snakemake writes NA or - of a job too short to be sampled
+    except ValueError:  # Snakemake writes NA or - if a job was too short to be sampled
         return None
 
 
 def read_slice(folder: Path) -> Any:
-    """The keys that a stage's folder was made for; None if they cannot be read."""
+    """Return the keys that a stage's folder was made for; None if they cannot be read."""
     try:
         return yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError):
@@ -170,29 +168,26 @@ def read_slice(folder: Path) -> Any:
 
 
 def read(folder: Path) -> Record:
-    """A run's record.
+    """Return a run's record.
 
     Raises:
         DataError: there is none, or another version wrote it.
     """
     path = folder / NAME
     if not path.exists():
-        raise DataError(
-            f"{path} is not there; it is written by Snakemake's call for that run with -R gather_run added."
-        )
+        raise DataError(f"{path} is missing; Snakemake's call for that run with -R gather_run added writes it.")
     try:
-        found: Record = read_json(path)
+        known: Record = read_json(path)
     except ValueError:
-        raise DataError(
-            f"{path} is damaged; Snakemake's call for that run with -R gather_run added writes it anew."
-        ) from None
-    if found.get("format") != FORMAT:
-        raise DataError(f"{path} was written by another version of bleuprint; use that version on it.")
-    return found
+        message = f"{path} is damaged; Snakemake's call for that run with -R gather_run added rewrites it."
+        raise DataError(message) from None
+    if known.get("format") != FORMAT:
+        raise DataError(f"{path} was written by another version of bleuprint; use that version to read it.")
+    return known
 
 
 def find(word: str) -> Path:
-    """The folder of a run that is named by its folder, its name, or a part of its name that no other run has.
+    """Return the folder of the run that `word` means: its folder, its name, or a part of its name that is unique.
 
     Raises:
         DataError: no run or several are meant.
@@ -203,23 +198,23 @@ def find(word: str) -> Path:
     meant = [name for name in names if name == word] or [name for name in names if word in name]
     if len(meant) != 1:
         problem = "names no run" if not meant else f"names {len(meant)} runs"
-        there = f"{RUNS} has: {', '.join(meant or names)}" if names else f"there is no {RUNS} here"
-        raise DataError(f"{word} {problem}; {there}.")
+        choices = f"{RUNS} has: {', '.join(meant or names)}" if names else f"there is no {RUNS} here"
+        raise DataError(f"{word} {problem}; {choices}.")
     return RUNS / meant[0]
 
 
 def run_folders() -> list[Path]:
-    """The folders of all gathered runs here."""
+    """Return the folders of all gathered runs here."""
     return sorted({path.parent for name in ("scores.json", NAME) for path in RUNS.glob(f"*/{name}")})
 
 
 def base(folder: Path) -> Path:
-    """The folder that holds the results/ of a run's folder."""
+    """Return the folder that holds the results/ of a run's folder."""
     return folder.absolute().parents[2]
 
 
 def shown(value: Any) -> str:
-    """A fact of an environment, for people."""
+    """Return a fact of an environment as text for people."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Whether a replay came out as what was recorded: scores, text, model and translations."""
+"""Compare a replay with the recorded run: scores, text, model and translations."""
 
 import re
 from pathlib import Path
@@ -12,34 +12,35 @@ from bleuprint.record.provenance import RUNS, Record, read, shown
 from bleuprint.training.checkpoints import load
 
 PROMISE = "Equal bits are promised on the same kind of processor with the same versions and thread count, without a GPU"
-# Facts of an environment on which bits hang; the others, a commit say, may differ without harm
+# The facts of an environment that equal bits depend on; others, for instance the commit, may differ
 BITS = ("processor", "threads", "packages.torch", "packages.numpy", "packages.ve-fairseq", "python")
 COMMANDS = re.compile(r"\bfairseq-(train|generate) ")
 
 
 def compared(known: Record, root: Path, folder: Path) -> tuple[list[str], bool]:
-    """What came out beside what was recorded.
+    """Compare the results of a replay with the recorded ones.
 
     Args:
         known: the run's record.
-        root: the folder of its results/.
-        folder: the replay's.
+        root: the folder that holds its results/.
+        folder: the replay's folder.
 
     Returns:
         Lines to print, and whether all scores are equal.
     """
     name = known["run"]
     new = read(folder / RUNS / name)
-    scores = [read_json(where / RUNS / name / "scores.json")["metrics"] for where in (root, folder)]
-    rows = [
-        [metric, *(f"{one[metric]['score']:.4f}" for one in scores), _same(*(one[metric]["score"] for one in scores))]
-        for metric in scores[0]
-    ]
+    metrics = [read_json(where / RUNS / name / "scores.json")["metrics"] for where in (root, folder)]
+    rows = []
+    for metric in metrics[0]:
+        scores = [side[metric]["score"] for side in metrics]
+        rows.append([metric, *(f"{score:.4f}" for score in scores), "same" if scores[0] == scores[1] else "DIFFERENT"])
     text = next((line for line in (_first_changed(known, new, stage) for stage in ("corpus", "text")) if line), None)
     hypotheses = _equal_files(known, new, "decoding", "hypotheses.txt")
     models = [f"model: {_models(known['stages']['training'], new['stages']['training'], root, folder)}"]
-    for one, other in zip(known.get("ensemble", []), new.get("ensemble", []), strict=True):
-        models.append(f"model of the ensemble, {Path(one['folder']).name}: {_models(one, other, root, folder)}")
+    for recorded, replayed in zip(known.get("ensemble", []), new.get("ensemble", []), strict=True):
+        model = Path(recorded["folder"]).name
+        models.append(f"model of the ensemble, {model}: {_models(recorded, replayed, root, folder)}")
     lines = [
         tabulate(rows, headers=["metric", "recorded", "replayed", "same?"], disable_numparse=True),
         "",
@@ -52,17 +53,13 @@ def compared(known: Record, root: Path, folder: Path) -> tuple[list[str], bool]:
     return lines, all(row[3] == "same" for row in rows)
 
 
-def _same(one: float, other: float) -> str:
-    return "same" if one == other else "DIFFERENT"
-
-
 def _equal_files(known: Record, new: Record, stage: str, name: str) -> bool:
     files = [record["stages"][stage]["files"].get(name) for record in (known, new)]
     return files[0] is not None and files[0] == files[1]
 
 
 def _first_changed(known: Record, new: Record, stage: str) -> str | None:
-    """The first file of a stage that is not the same; downloads may have come another way."""
+    """Return the first file of a stage that differs, except downloads, which may come from another source."""
     files = known["stages"][stage]["files"]
     changed = [
         name
@@ -73,27 +70,28 @@ def _first_changed(known: Record, new: Record, stage: str) -> str | None:
 
 
 def _models(known: Record, new: Record, root: Path, folder: Path) -> str:
-    """Whether the checkpoints of two trainings hold the same parameters; their files differ anyhow, in times and paths.
+    """Compare the parameters in the checkpoints of two trainings; the files differ anyway, in times and paths.
 
     Args:
         known: the recorded run's entry for the training.
-        new: the replay's.
-        root: the folder of the recorded run's results/.
-        folder: the replay's.
+        new: the replay's entry.
+        root: the folder that holds the recorded run's results/.
+        folder: the replay's folder.
     """
     files = [record["files"].get("checkpoint.pt") for record in (known, new)]
     if files[0] is not None and files[0] == files[1]:
         return "the same bytes"
     paths = [where / record["folder"] / "checkpoint.pt" for where, record in ((root, known), (folder, new))]
     if not paths[0].exists():
-        return "not compared, the recorded one is not there any more"
-    one, other = map(_parameters, paths)
+        return "not compared, the recorded checkpoint does not exist any more"
+    old, replayed = map(_parameters, paths)
     import torch
 
-    changed = [
-        name for name in one | other if name not in one or name not in other or not torch.equal(one[name], other[name])
-    ]
-    return f"{len(changed)} of {len(one)} tensors differ" if changed else f"all {len(one)} tensors equal, bit for bit"
+    def equal(name: str) -> bool:
+        return name in old and name in replayed and torch.equal(old[name], replayed[name])
+
+    changed = [name for name in old | replayed if not equal(name)]
+    return f"{len(changed)} of {len(old)} tensors differ" if changed else f"all {len(old)} tensors equal, bit for bit"
 
 
 def _parameters(path: Path) -> dict[str, Any]:
@@ -102,17 +100,19 @@ def _parameters(path: Path) -> dict[str, Any]:
 
 
 def promise(known: Record, new: Record) -> str:
-    """What could be expected, by what differs between the two trainings and decodings."""
+    """Say whether equal bits were promised, by what differs between the two trainings and decodings."""
     unlike: dict[str, None] = {}  # a set that keeps its order
     for stage in ("training", "decoding"):
         pair = [record["stages"][stage] for record in (known, new)]
-        for key, (then, now) in differing([flat(one["environment"]) for one in pair]).items():
+        for key, (then, now) in differing([flat(entry["environment"]) for entry in pair]).items():
             if key in BITS:
                 unlike[f"{key.removeprefix('packages.')} {shown(then)} → {shown(now)}"] = None
-        layers = [list({word: None for job in one["jobs"] for word in job.get("implementations", [])}) for one in pair]
+        layers = [
+            list({layer: None for job in entry["jobs"] for layer in job.get("implementations", [])}) for entry in pair
+        ]
         if layers[0] != layers[1]:
             unlike[f"layers {shown(layers[0])} → {shown(layers[1])}"] = None
-        commands = [command for one in pair for job in one["jobs"] for command in job["commands"]]
+        commands = [command for entry in pair for job in entry["jobs"] for command in job["commands"]]
         if any(COMMANDS.search(command) and " --cpu" not in command for command in commands):
             unlike["a GPU"] = None
-    return f"{PROMISE}. Here not: {', '.join(unlike)}." if unlike else f"{PROMISE}: that was the case here."
+    return f"{PROMISE}. Not the case here: {', '.join(unlike)}." if unlike else f"{PROMISE}: that was the case here."

@@ -1,1 +1,1 @@
-"""The report stage: gather what belongs to each run, compare the runs, and write the tables and the page."""
+"""The report stage: gather the files of each run, compare the runs, and write the tables and the page."""

@@ -1,4 +1,4 @@
-"""What a run cost and how it went, read from the files that its stages left."""
+"""The facts of a run, such as its costs, read from the files that its stages left."""
 
 import json
 import re
@@ -14,7 +14,7 @@ GPU = re.compile(r"rank +\d+: capabilities = +[\d.]+ +; total memory = +[\d.]+ G
 
 
 def curves(run: Run) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl."""
+    """Read the rows of the training's metrics.jsonl."""
     return _rows(run["stages"]["training"])
 
 
@@ -24,7 +24,10 @@ def _rows(training: str) -> list[dict[str, Any]]:
 
 
 def target_tokens(rows: list[dict[str, Any]]) -> float | None:
-    """Target tokens trained on: of each epoch its updates times their mean number of tokens; None without figures."""
+    """Compute the number of target tokens trained on; None if the rows do not show it.
+
+    It is the sum over the epochs of an epoch's updates times their mean number of target tokens.
+    """
     total, before = 0.0, 0
     for row in rows:
         if row["split"] == "train_epoch":
@@ -36,23 +39,23 @@ def target_tokens(rows: list[dict[str, Any]]) -> float | None:
 
 
 def benchmarks(folder: Path) -> tuple[float | None, float | None]:
-    """Seconds of a stage's jobs together, and their peak memory in MiB (PSS of all processes, as sampled)."""
-    found = [benchmark(path) for path in sorted(folder.glob("*.benchmark.tsv"))]
-    seconds = [one for one, _ in found if one is not None]
-    memory = [one for _, one in found if one is not None]
-    return (sum(seconds) if seconds else None), (max(memory) if memory else None)
+    """Return the total seconds of a stage's jobs and their peak memory in MiB (sampled PSS of all processes)."""
+    measured = [benchmark(path) for path in sorted(folder.glob("*.benchmark.tsv"))]
+    seconds = [time for time, _ in measured if time is not None]
+    peaks = [memory for _, memory in measured if memory is not None]
+    return (sum(seconds) if seconds else None), (max(peaks) if peaks else None)
 
 
 def costs(run: Run) -> dict[str, Any]:
-    """Parameters, updates, tokens, words/s, seconds and peak memory of each stage, device; None where unknown.
+    """Collect parameters, updates, tokens, words/s, seconds and peak memory of each stage, device; None if unknown.
 
-    An ensemble's seconds of training are those of all its models, all else is its own model's.
+    For an ensemble the seconds of training are those of all its models; all other figures are its first model's.
     """
     rows = curves(run)
     log = Path(run["stages"]["training"], "train.log").read_text(encoding="utf-8", errors="replace")
     parameters = PARAMETERS.findall(log)
     stages = {stage: benchmarks(Path(folder)) for stage, folder in run["stages"].items()}
-    seconds = {stage: found[0] for stage, found in stages.items()}
+    seconds = {stage: time for stage, (time, _) in stages.items()}
     trained = training_seconds(rows)
     seconds["training"] = trained or seconds["training"]
     for other in run.get("ensemble", []):
@@ -65,20 +68,18 @@ def costs(run: Run) -> dict[str, Any]:
         "tokens": tokens,
         "words_per_second": tokens / trained if tokens and trained else None,
         "seconds": seconds,
-        "memory": {stage: found[1] for stage, found in stages.items()},
+        "memory": {stage: peak for stage, (_, peak) in stages.items()},
         "device": device(log, environment(run)),
     }
 
 
 def environment(run: Run) -> dict[str, Any]:
-    """The environment.json of a run's training; empty if there is none."""
-    path = Path(run["stages"]["training"], "environment.json")
-    found: dict[str, Any] = read_json(path) if path.exists() else {}
-    return found
+    """Read the environment.json of a run's training; empty if it is missing."""
+    return _read(run, "training", "environment.json")
 
 
 def device(log: str, facts: dict[str, Any]) -> str | None:
-    """The GPU as fairseq's log names it, else the processor."""
+    """Return the GPU as fairseq's log names it, else the processor."""
     if gpus := GPU.findall(log):
         return str(gpus[-1])
     processor: str | None = facts.get("processor")
@@ -86,14 +87,16 @@ def device(log: str, facts: dict[str, Any]) -> str | None:
 
 
 def checks(run: Run) -> dict[str, Any]:
-    """The text stage's checks, `parts` and `examples`; empty if there are none, as in runs of older versions."""
-    path = Path(run["stages"]["text"], "checks.json")
-    found: dict[str, Any] = read_json(path) if path.exists() else {}
-    return found
+    """Read the text stage's checks, `parts` and `examples`; empty if they are missing, as in runs of older versions."""
+    return _read(run, "text", "checks.json")
 
 
 def fingerprint(run: Run) -> dict[str, Any]:
-    """The text stage's fingerprint: lines, dictionary sizes, SHA-256; empty if there is none."""
-    path = Path(run["stages"]["text"], "fingerprint.json")
-    found: dict[str, Any] = read_json(path) if path.exists() else {}
-    return found
+    """Read the text stage's fingerprint: lines, dictionary sizes, SHA-256; empty if it is missing."""
+    return _read(run, "text", "fingerprint.json")
+
+
+def _read(run: Run, stage: str, name: str) -> dict[str, Any]:
+    path = Path(run["stages"][stage], name)
+    values: dict[str, Any] = read_json(path) if path.exists() else {}
+    return values

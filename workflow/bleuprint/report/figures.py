@@ -1,4 +1,4 @@
-"""The report's pictures, as Plotly figures whose traces name their run, so that the page can hide one."""
+"""The report's figures, made with Plotly; each trace names its run, so that the page can hide one."""
 
 import bisect
 from typing import Any
@@ -7,37 +7,38 @@ import plotly.graph_objects as go
 
 from bleuprint.report.facts import curves
 from bleuprint.report.groups import Group, Run, interval, metrics
+from bleuprint.scoring.metrics import kind_of
 
-# Okabe and Ito's colours, told apart by colour-blind readers; the darker first, for they stand out on white and black
+# Okabe and Ito's colours, which colour-blind readers can tell apart; those that stand out on white and black first
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
-POINTS = 400  # of a curve; more could not be told apart
+POINTS = 400  # of a curve; more cannot be seen
 CURVES = (  # name, split, row's key, axis
     ("Training loss", "train", "loss", "bits per token"),
     ("Validation loss", "valid", "loss", "bits per token"),
-    ("Validation BLEU (fairseq's own: it compares epochs, not systems)", "valid", "bleu", "BLEU"),
+    ("Validation BLEU (computed by fairseq: compares epochs, not systems)", "valid", "bleu", "BLEU"),
     ("Learning rate", "train", "lr", "learning rate"),
     ("Training speed", "train", "words_per_second", "target tokens per second"),
 )
 Styles = dict[str, dict[str, str]]
 
 
-def styles(found: list[Group]) -> Styles:
-    """How each run is drawn: one `colour` a group, one `dash` a seed, and another `symbol` when colours begin again."""
+def styles(groups: list[Group]) -> Styles:
+    """Choose how each run is drawn: one `colour` a group, one `dash` a seed, another `symbol` when colours repeat."""
     return {
         run["run"]: {
             "colour": COLOURS[place % len(COLOURS)],
             "dash": DASHES[seed % len(DASHES)],
             "symbol": SYMBOLS[place // len(COLOURS) % len(SYMBOLS)],
         }
-        for place, group in enumerate(found)
+        for place, group in enumerate(groups)
         for seed, run in enumerate(group.runs)
     }
 
 
 def run_label(group: Group, run: Run) -> str:
-    """What a run is called beside others: its group's label and its seed."""
+    """Return a run's label in the report: its group's label and its seed."""
     return f"{group.label}, seed {run['seed']}"
 
 
@@ -55,15 +56,14 @@ def _figure(x: str, y: str, height: int) -> go.Figure:
     return figure.update_layout(xaxis=axis | titles[0], yaxis=axis | titles[1])
 
 
-def scores(found: list[Group], style: Styles, metric: str) -> go.Figure:
-    """Each run's score with its 95 % interval, one line a group, the first on top; a bar marks the mean of several."""
-    shown = [group for group in reversed(found) if group.scores(metric)]
+def scores(groups: list[Group], style: Styles, metric: str) -> go.Figure:
+    """Draw each run's score with its 95 % interval, one row a group, the first on top; a bar marks a group's mean."""
+    shown = [group for group in reversed(groups) if group.scores(metric)]
     figure = _figure(metric, "", 110 + 60 * len(shown))
     for place, group in enumerate(shown):
         values = group.scores(metric)
         for step, (run, score) in enumerate(zip(group.runs, values, strict=True)):
-            one = run["metrics"][metric]
-            low, high = interval(one)
+            low, high = interval(run["metrics"][metric])
             figure.add_scatter(
                 x=[score],
                 y=[place + (step - (len(values) - 1) / 2) * 0.5 / len(values)],
@@ -89,12 +89,12 @@ def scores(found: list[Group], style: Styles, metric: str) -> go.Figure:
     return figure.update_yaxes(range=[-0.6, len(shown) - 0.4], showgrid=False, **ticks)
 
 
-def learning(found: list[Group], style: Styles) -> dict[str, go.Figure]:
-    """The learning curves that any run has figures for; each trace's `meta` holds both x axes, updates and hours."""
-    made = {}
+def learning(groups: list[Group], style: Styles) -> dict[str, go.Figure]:
+    """Draw the learning curves for which a run has data; each trace's `meta` holds both x axes, updates and hours."""
+    drawn = {}
     for title, split, key, axis in CURVES:
         figure = _figure("updates", axis, 300)
-        for group in found:
+        for group in groups:
             for run in group.runs:
                 points = _points(curves(run), split, key)
                 if not points:
@@ -111,46 +111,46 @@ def learning(found: list[Group], style: Styles) -> dict[str, go.Figure]:
                     meta={"run": run["run"], "updates": updates, "hours": hours},
                 )
         if figure.data:
-            made[title] = figure
-    return made
+            drawn[title] = figure
+    return drawn
 
 
 def _points(rows: list[dict[str, Any]], split: str, key: str) -> list[tuple[int, float, float]]:
-    """(updates, hours, value) of a curve, thinned; validation has no clock of its own and takes training's."""
+    """Return (updates, hours, value) of a curve, thinned; validation has no clock and takes that of training."""
     clock = [(row["updates"], row["wall_seconds"] / 3600) for row in rows if "wall_seconds" in row]
-    found = [row for row in rows if row["split"] == split and key in row]
-    if split == "train" and not found:  # fewer updates than a line of the log takes
-        found = [row for row in rows if row["split"] == "train_epoch" and key in row]
-    step = max(1, len(found) // POINTS)
-    kept = found[::step] + ([found[-1]] if found and (len(found) - 1) % step else [])
+    curve = [row for row in rows if row["split"] == split and key in row]
+    if split == "train" and not curve:  # a training with fewer updates than the log's interval
+        curve = [row for row in rows if row["split"] == "train_epoch" and key in row]
+    step = max(1, len(curve) // POINTS)
+    kept = curve[::step] + ([curve[-1]] if curve and (len(curve) - 1) % step else [])
     return [(row["updates"], _at(clock, row["updates"]), row[key]) for row in kept]
 
 
 def _at(clock: list[tuple[int, float]], updates: int) -> float:
-    """The hours at that update: the clock's first reading from there on, else its last."""
+    """Return the hours at that update: the clock's first reading at or after it, else its last one."""
     place = bisect.bisect_left(clock, (updates, 0.0))
     return round(clock[min(place, len(clock) - 1)][1], 5) if clock else 0.0
 
 
 def lengths(
-    found: list[Group], style: Styles, binned: dict[str, list[dict[str, Any]]], metric: str
+    groups: list[Group], style: Styles, binned: dict[str, list[dict[str, Any]]], metric: str
 ) -> dict[str, go.Figure]:
-    """The metric, and for BLEU the length ratio, by length of the source.
+    """Draw the metric, and for BLEU the length ratio, by length of the source.
 
     Args:
-        found: the groups.
+        groups: the groups.
         style: how each run is drawn.
-        binned: what `translations.by_length` says of each run.
-        metric: its name.
+        binned: the result of `translations.by_length` for each run.
+        metric: the metric's name.
     """
-    made = {}
+    drawn = {}
     kinds = (
         ("Score by source length", "score", metric),
         ("Output length", "length_ratio", "output / reference, tokens"),
     )
     for title, key, axis in kinds:
         figure = _figure("tokens of the source (number of sentences)", axis, 300)
-        for group in found:
+        for group in groups:
             for run in group.runs:
                 bins = [row for row in binned.get(run["run"], []) if key in row]
                 if bins:
@@ -165,12 +165,12 @@ def lengths(
                         meta={"run": run["run"]},
                     )
         if figure.data:
-            made[title] = figure
-    return made
+            drawn[title] = figure
+    return drawn
 
 
 def first_bleu(runs: list[Run]) -> str:
-    """The first BLEU of all runs' metrics, else the first metric."""
+    """Return the name of the first BLEU among the runs' metrics, else of the first metric."""
     names = metrics(runs)
-    kinds = {name: run["metrics"][name]["config"]["metric"] for run in runs for name in run["metrics"]}
-    return next((name for name in names if kinds[name] == "bleu"), names[0])
+    kinds = {name: kind_of(run["metrics"][name]["config"]) for run in runs for name in run["metrics"]}
+    return next((name for name in names if kinds[name].reports_lengths), names[0])

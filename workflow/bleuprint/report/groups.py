@@ -1,37 +1,37 @@
-"""Groups: the runs that differ only in their seed, and what their scores are together."""
+"""Groups of runs that differ only in their seed, and the statistics of their scores."""
 
 import json
 import statistics
-import sys
 from dataclasses import dataclass
 from typing import Any
 
-from bleuprint.files import DataError
+from bleuprint.files import DataError, exit_with_message
+from bleuprint.scoring.metrics import kind_of
 
 Run = dict[str, Any]  # a run's scores.json
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ only in their seed; `label` tells the groups of one report apart."""
+    """Runs that differ only in their seed; `label` is unique among the groups of a report."""
 
     label: str
-    words: tuple[str, ...]  # recipe, model, corpus and overrides: what a baseline may be named by
+    words: tuple[str, ...]  # recipe, corpus, model and overrides: a baseline may be named by any of them
     runs: tuple[Run, ...]
 
     @property
     def seeds(self) -> dict[int, Run]:
-        """The runs by seed."""
+        """Return the runs by seed."""
         return {run["seed"]: run for run in self.runs}
 
     def scores(self, metric: str) -> list[float]:
-        """The runs' scores; empty if not all of them have that metric."""
-        found = [run["metrics"][metric]["score"] for run in self.runs if metric in run["metrics"]]
-        return found if len(found) == len(self.runs) else []
+        """Return the runs' scores; empty if a run lacks that metric."""
+        scores = [run["metrics"][metric]["score"] for run in self.runs if metric in run["metrics"]]
+        return scores if len(scores) == len(self.runs) else []
 
 
 def summary(scores: list[float]) -> dict[str, float | None]:
-    """`mean`, `sd` (standard deviation of a sample, n − 1; None for one run), `min`, `max` and `n` of some scores."""
+    """Compute `mean`, `sd` (of a sample, n − 1; None for one score), `min`, `max` and `n` of scores."""
     return {
         "mean": statistics.fmean(scores),
         "sd": statistics.stdev(scores) if len(scores) > 1 else None,
@@ -42,31 +42,31 @@ def summary(scores: list[float]) -> dict[str, float | None]:
 
 
 def interval(metric: dict[str, Any]) -> tuple[float, float]:
-    """The 95 % interval of a run's metric: sacrebleu's mean ± ci, cut off where no score can be."""
-    high = float("inf") if metric["config"]["metric"] == "ter" else 100.0
-    return max(0.0, metric["mean"] - metric["ci"]), min(high, metric["mean"] + metric["ci"])
+    """Return the 95 % interval of a run's metric: sacrebleu's mean ± ci, within the range of possible scores."""
+    high = min(kind_of(metric["config"]).highest, metric["mean"] + metric["ci"])
+    return max(0.0, metric["mean"] - metric["ci"]), high
 
 
 def metrics(runs: list[Run]) -> list[str]:
-    """The names of all metrics; the first is the one that the report goes by."""
+    """Return the names of all metrics; the report ranks and compares by the first one."""
     return list(dict.fromkeys(name for run in runs for name in run["metrics"]))
 
 
 def groups(runs: list[Run]) -> list[Group]:
-    """The groups in the order of their first runs."""
+    """Group the runs; the groups are in the order of their first runs."""
     members: dict[str, list[Run]] = {}
     for run in runs:
         members.setdefault(run["group"], []).append(run)
-    words = [_words(found[0]) for found in members.values()]
+    words = [_words(group[0]) for group in members.values()]
     common = set(words[0]).intersection(*words)
-    # Alone, or told apart by nothing that has a name: the model's name, and the hash where that is not enough
-    labels = [" ".join(word for word in one if word not in common) or one[2] for one in words]
+    # A group without a word of its own is labelled by its model, and by its hash where that is not unique
+    labels = [" ".join(word for word in own if word not in common) or own[2] for own in words]
     unique = [
         label if labels.count(label) == 1 else f"{label} {key}" for label, key in zip(labels, members, strict=True)
     ]
     return [
-        Group(label, one, tuple(sorted(found, key=lambda run: int(run["seed"]))))
-        for label, one, found in zip(unique, words, members.values(), strict=True)
+        Group(label, own, tuple(sorted(group, key=lambda run: int(run["seed"]))))
+        for label, own, group in zip(unique, words, members.values(), strict=True)
     ]
 
 
@@ -74,39 +74,37 @@ def _words(run: Run) -> tuple[str, ...]:
     return (run["recipe"], run["corpus"], run["model"], *run["overrides"])
 
 
-def baseline(found: list[Group], wanted: str | None) -> Group:
-    """The group that the others are compared with.
+def baseline(candidates: list[Group], wanted: str | None) -> Group:
+    """Return the group that the others are compared with.
 
     Args:
-        found: all groups.
-        wanted: `report.baseline`: a group's label, recipe, corpus, model, override, or a run of it; None: the first.
+        candidates: all groups.
+        wanted: `report.baseline`: the label, recipe, corpus, model, an override or a run of a group; None: the first.
 
     Raises:
-        DataError: it names no group, or several.
+        DataError: it names no group or several.
     """
     if wanted is None:
-        return found[0]
-    named = [group for group in found if wanted == group.label] or [
-        group for group in found if wanted in (*group.words, *(run["run"] for run in group.runs))
+        return candidates[0]
+    named = [group for group in candidates if wanted == group.label] or [
+        group for group in candidates if wanted in (*group.words, *(run["run"] for run in group.runs))
     ]
     if len(named) != 1:
         problem = "names no group" if not named else f"names {len(named)} groups"
-        there = ", ".join(group.label for group in found)
-        raise DataError(f"report.baseline={wanted} {problem}; the groups are: {there}.")
+        labels = ", ".join(group.label for group in candidates)
+        raise DataError(f"report.baseline={wanted} {problem}; the groups are: {labels}.")
     return named[0]
 
 
+@exit_with_message()
 def checked(descriptions: list[str], wanted: str | None) -> str:
-    """The label of the baseline, found before any job from the runs' descriptions.
+    """Return the baseline's label, from the runs' descriptions, so that a wrong one is refused before any job.
 
     Args:
         descriptions: JSON of each planned run, as `plan.Run.description`.
         wanted: `report.baseline`.
 
     Raises:
-        SystemExit: with one sentence, if it names no group, or several.
+        SystemExit: it names no group or several.
     """
-    try:
-        return baseline(groups([json.loads(description) for description in descriptions]), wanted).label
-    except DataError as error:
-        sys.exit(f"bleuprint: {error}")
+    return baseline(groups([json.loads(description) for description in descriptions]), wanted).label

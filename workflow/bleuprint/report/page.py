@@ -1,4 +1,4 @@
-"""The report's page: one HTML file with everything in it, which asks nothing of any network."""
+"""Write the report's page: one HTML file that contains everything and needs no network."""
 
 import base64
 import gzip
@@ -24,22 +24,22 @@ HERE = Path(__file__).parent
 STAGES = ("corpus", "text", "training", "decoding", "scoring")
 
 
-def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Comparison], missing: list[str]) -> None:
+def write_page(path: Path, groups: list[Group], base: Group, comparisons: list[Comparison], missing: list[str]) -> None:
     """Write the page.
 
     Args:
         path: index.html.
-        found: the groups.
-        base: the one that the others are compared with.
-        comparisons: the others against it.
-        missing: sentences on runs that were asked for and are not there.
+        groups: the groups.
+        base: the baseline.
+        comparisons: the other groups against the baseline.
+        missing: sentences on runs that were asked for and failed.
     """
-    runs = [run for group in found for run in group.runs]
+    runs = [run for group in groups for run in group.runs]
     alike = translations.same_test(runs)
-    style = figures.styles(found)
-    names = {run["run"]: figures.run_label(group, run) for group in found for run in group.runs}
+    style = figures.styles(groups)
+    names = {run["run"]: figures.run_label(group, run) for group in groups for run in group.runs}
     payload = {
-        "figures": _figures(found, style, alike),
+        "figures": _figures(groups, style, alike),
         "translations": translations.sentences(alike),
         "labels": names,
     }
@@ -47,15 +47,15 @@ def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Co
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).get_template("page.html")
     html = template.render(
-        table=group_rows(found, base, comparisons),
-        words=words(found, comparisons, missing),
-        comparisons=[one.record() for one in comparisons],
+        table=group_rows(groups, base, comparisons),
+        words=words(groups, comparisons, missing),
+        comparisons=[comparison.record() for comparison in comparisons],
         metrics=metrics(runs),
-        heading=heading(found, base, comparisons),
+        heading=heading(groups, base, comparisons),
         tested=tested(runs),
         base=base,
         change_metric=translations.finest_metric(alike),
-        groups=found,
+        groups=groups,
         runs=runs,
         labels=names,
         styles=style,
@@ -63,13 +63,13 @@ def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Co
         sentences=alike[0]["sentences"],
         figures={key: list(value) for key, value in payload["figures"].items()},
         differences=_differences(runs),
-        changed=_changed(found, base, alike),
+        changed=_changed(groups, base, alike),
         costs={run["run"]: costs(run) for run in runs},
         stages=STAGES,
         texts=_texts(runs, names),
         origins={run["run"]: _origin(run) for run in runs},
         css=(HERE / "page.css").read_text(encoding="utf-8"),
-        js=(HERE / "page.js").read_text(encoding="utf-8"),
+        js="\n".join((HERE / name).read_text(encoding="utf-8") for name in ("translations.js", "page.js")),
         plotly=packed(get_plotlyjs()),
         data=packed(json.dumps(payload, ensure_ascii=False, separators=(",", ":"))),
     )
@@ -78,23 +78,23 @@ def write_page(path: Path, found: list[Group], base: Group, comparisons: list[Co
 
 
 def packed(text: str) -> str:
-    """The text compressed and in Base64: small, and nothing in it can end the element that holds it."""
+    """Compress the text and encode it in Base64, so that it is small and cannot close the HTML element around it."""
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
-def _figures(found: list[Group], style: figures.Styles, alike: list[Run]) -> dict[str, dict[str, Any]]:
-    """The page's pictures by section and title, as Plotly takes them."""
-    runs = [run for group in found for run in group.runs]
+def _figures(groups: list[Group], style: figures.Styles, alike: list[Run]) -> dict[str, dict[str, Any]]:
+    """Draw the page's figures, by section and title, as JSON values for Plotly."""
+    runs = [run for group in groups for run in group.runs]
     bleu = figures.first_bleu(alike)
     binned = {run["run"]: translations.by_length(run, bleu) for run in alike if bleu in run["metrics"]}
-    made = {
-        "scores": {name: figures.scores(best_first(found), style, name) for name in metrics(runs)},
-        "learning": figures.learning(found, style),
-        "lengths": figures.lengths(found, style, binned, bleu),
+    sections = {
+        "scores": {name: figures.scores(best_first(groups), style, name) for name in metrics(runs)},
+        "learning": figures.learning(groups, style),
+        "lengths": figures.lengths(groups, style, binned, bleu),
     }
     return {
-        section: {title: json.loads(figure.to_json()) for title, figure in some.items()}
-        for section, some in made.items()
+        section: {title: json.loads(figure.to_json()) for title, figure in drawn.items()}
+        for section, drawn in sections.items()
     }
 
 
@@ -105,38 +105,38 @@ def _config(run: Run) -> dict[str, Any]:
 
 
 def _differences(runs: list[Run]) -> dict[str, list[Any]]:
-    """The config keys that are not the same in all runs, with each run's value."""
+    """Return the config keys that are not the same in all runs, with each run's value."""
     return differing([{key: value for key, value in _config(run).items() if key != "expected"} for run in runs])
 
 
-def _changed(found: list[Group], base: Group, alike: list[Run]) -> dict[str, list[dict[str, Any]]]:
-    """For each group its most changed sentences against the baseline; groups with other test text are left out."""
+def _changed(groups: list[Group], base: Group, alike: list[Run]) -> dict[str, list[dict[str, Any]]]:
+    """Return each group's most changed sentences against the baseline; groups with another test text are left out."""
     metric = translations.finest_metric(alike)
-    comparable = [group for group in found if all(run in alike for run in group.runs)]
+    comparable = [group for group in groups if all(run in alike for run in group.runs)]
     if base not in comparable or not metric:
         return {}
     return {group.label: translations.most_changed(base, group, metric) for group in comparable if group is not base}
 
 
 def _texts(runs: list[Run], names: dict[str, str]) -> list[dict[str, Any]]:
-    """Each text that was checked: its folder's name, the runs that share it, the checks, and leaks in words."""
+    """Return each checked text: its folder's name, the runs that share it, its checks, and a sentence on each leak."""
     shared: dict[str, list[Run]] = {}
     for run in runs:
         shared.setdefault(run["stages"]["text"], []).append(run)
     return [
         {
             "name": Path(folder).name,
-            "runs": [names[run["run"]] for run in some],
-            "checks": found,
-            "leaks": [sentence for part, counts in found["parts"].items() if (sentence := leak(part, counts))],
+            "runs": [names[run["run"]] for run in sharing],
+            "checks": checked,
+            "leaks": [sentence for part, counts in checked["parts"].items() if (sentence := leak(part, counts))],
         }
-        for folder, some in shared.items()
-        if (found := checks(some[0]))
+        for folder, sharing in shared.items()
+        if (checked := checks(sharing[0]))
     ]
 
 
 def _origin(run: Run) -> dict[str, Any]:
-    """What is needed to get a run again."""
+    """Return what is needed to reproduce a run."""
     folder = Path("results/runs", run["run"])
     return {
         "commands": "\n".join(read_lines(folder / "commands.sh")),

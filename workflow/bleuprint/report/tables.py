@@ -1,4 +1,4 @@
-"""The report's tables: scores.json and .tsv for scripts, .txt for the terminal, .md for an issue or a paper."""
+"""Write the report's tables: scores.json and .tsv for scripts, .txt for the terminal, .md for an issue or a paper."""
 
 import csv
 from pathlib import Path
@@ -11,10 +11,11 @@ from bleuprint.files import replacing, write_json, write_lines
 from bleuprint.report.comparison import Comparison, cautions, conclusion
 from bleuprint.report.facts import checks
 from bleuprint.report.groups import Group, Run, interval, metrics, summary
+from bleuprint.scoring.metrics import kind_of
 
 
 def rows(runs: list[Run]) -> list[dict[str, Any]]:
-    """One flat row a run: names, sentences, each metric's score, brevity penalty and length ratio of the first BLEU."""
+    """Return one flat row a run: names, sentences, all scores, brevity penalty and length ratio of the first BLEU."""
     table = []
     for run in runs:
         row = {key: run[key] for key in ("run", "recipe", "corpus", "model", "seed", "sentences")}
@@ -26,7 +27,7 @@ def rows(runs: list[Run]) -> list[dict[str, Any]]:
 
 
 def show(runs: list[Run]) -> str:
-    """The runs' table for a terminal; what the run's name says, or what is the same of all runs, is left out."""
+    """Render the table of runs for a terminal, without columns that the run's name or all runs have in common."""
     common = set(runs[0]["overrides"]).intersection(*(run["overrides"] for run in runs))
     table = rows([run | {"overrides": [word for word in run["overrides"] if word not in common]} for run in runs])
     hidden = {"recipe", "model", "seed"} | (set() if any(row["overrides"] for row in table) else {"overrides"})
@@ -36,43 +37,42 @@ def show(runs: list[Run]) -> str:
 
 
 def score_text(group: Group, metric: str, ranges: bool = True) -> str:
-    """A group's score: mean ± standard deviation and range over its seeds, or one score with its 95 % interval."""
+    """Render a group's score: mean ± standard deviation (range) over its seeds, or one score with its 95 % interval."""
     scores = group.scores(metric)
     if not scores:
         return "–"
     if len(scores) == 1:
-        one = group.runs[0]["metrics"][metric]
-        low, high = interval(one)
-        return f"{one['score']:.2f} [{low:.2f}, {high:.2f}]"
-    found = summary(scores)
-    return f"{found['mean']:.2f} ± {found['sd']:.2f}" + (f" ({found['min']:.2f}–{found['max']:.2f})" if ranges else "")
+        low, high = interval(group.runs[0]["metrics"][metric])
+        return f"{scores[0]:.2f} [{low:.2f}, {high:.2f}]"
+    stats = summary(scores)
+    return f"{stats['mean']:.2f} ± {stats['sd']:.2f}" + (f" ({stats['min']:.2f}–{stats['max']:.2f})" if ranges else "")
 
 
-def best_first(found: list[Group]) -> list[Group]:
-    """The groups by the mean of the first metric, the best first; such as lack it come last."""
-    metric = metrics([run for group in found for run in group.runs])[0]
+def best_first(groups: list[Group]) -> list[Group]:
+    """Sort the groups by the mean of the first metric, the best first; groups without that metric come last."""
+    metric = metrics([run for group in groups for run in group.runs])[0]
 
     def key(group: Group) -> tuple[bool, float]:
         scores = group.scores(metric)
         if not scores:
             return True, 0.0
         mean = summary(scores)["mean"] or 0.0
-        return False, mean if group.runs[0]["metrics"][metric]["config"]["metric"] == "ter" else -mean
+        return False, mean if kind_of(group.runs[0]["metrics"][metric]["config"]).lower_is_better else -mean
 
-    return sorted(found, key=key)
+    return sorted(groups, key=key)
 
 
 def group_rows(
-    found: list[Group], base: Group, comparisons: list[Comparison], ranges: bool = True
+    groups: list[Group], base: Group, comparisons: list[Comparison], ranges: bool = True
 ) -> list[dict[str, str]]:
-    """One row a group, best first: label, seeds, each metric, the comparison with the baseline, the verdict."""
-    names = metrics([run for group in found for run in group.runs])
-    words = {one.group: one.word for one in comparisons if one.metric == names[0]}
+    """Return one row a group, best first: label, seeds, each metric, the comparison with the baseline, the verdict."""
+    names = metrics([run for group in groups for run in group.runs])
+    words = {comparison.group: comparison.word for comparison in comparisons if comparison.metric == names[0]}
     table = []
-    for group in best_first(found):
+    for group in best_first(groups):
         row = {"group": group.label, "seeds": str(len(group.runs))}
         row |= {name: score_text(group, name, ranges) for name in names}
-        if len(found) > 1:
+        if len(groups) > 1:
             row["against the baseline"] = "baseline" if group is base else words.get(group.label, "–")
         verdicts = [run["verdict"]["word"] for run in group.runs if run.get("verdict")]
         if verdicts:
@@ -85,10 +85,10 @@ def group_rows(
     return [{key: row.get(key, "–") for key in columns} for row in table]
 
 
-def verdict_lines(found: list[Group]) -> list[str]:
-    """The runs' verdicts in words."""
+def verdict_lines(groups: list[Group]) -> list[str]:
+    """Return a sentence on each run's verdict."""
     lines = []
-    for group in found:
+    for group in groups:
         for run in group.runs:
             if verdict := run.get("verdict"):
                 bound = f"{verdict['low']} to {verdict['high']}" if verdict["high"] else f"{verdict['low']} or more"
@@ -101,25 +101,30 @@ def verdict_lines(found: list[Group]) -> list[str]:
     return lines
 
 
-def words(found: list[Group], comparisons: list[Comparison], missing: list[str]) -> list[str]:
-    """Runs that are missing, leaks, conclusions by the first metric compared by, cautions, what was tuned, verdicts."""
-    names = metrics([run for group in found for run in group.runs])
-    metric = next((name for name in names if any(one.pairs for one in comparisons if one.metric == name)), names[0])
-    shown = [conclusion(one) for one in comparisons if one.metric == metric]
-    tuned = [tuned_line(run) for group in found for run in group.runs if "tuned" in run]
-    return [*missing, *leak_lines(found), *shown, *cautions(comparisons), *tuned, *verdict_lines(found)]
+def words(groups: list[Group], comparisons: list[Comparison], missing: list[str]) -> list[str]:
+    """Return the report's sentences: missing runs, leaks, conclusions by one metric, their limits, tuning, verdicts.
+
+    The metric is the first one by which runs were compared.
+    """
+    names = metrics([run for group in groups for run in group.runs])
+    tested_by = {comparison.metric for comparison in comparisons if comparison.pairs}
+    metric = next((name for name in names if name in tested_by), names[0])
+    conclusions = [conclusion(comparison) for comparison in comparisons if comparison.metric == metric]
+    tuned = [tuned_line(run) for group in groups for run in group.runs if "tuned" in run]
+    return [*missing, *leak_lines(groups), *conclusions, *cautions(comparisons), *tuned, *verdict_lines(groups)]
 
 
 def tuned_line(run: Run) -> str:
-    """What of a run's decoding was picked on the validation set."""
+    """Return a sentence on the beam and length penalty that were picked on the validation set."""
     values = " and ".join(f"{key} {value}" for key, value in run["tuned"]["picked"].items())
     tried, bleu = len(run["tuned"]["points"]), run["tuned"]["bleu"]
-    return f"{run['run']}: {values}, the best of {tried} tried on the validation set, BLEU {bleu:.2f} there."
+    best = f"the best of {tried} tried on the validation set (BLEU {bleu:.2f} there)"
+    return f"{run['run']}: decoded with {values}, {best}."
 
 
-def leak_lines(found: list[Group]) -> list[str]:
-    """What makes the scores doubtful: test sets of which train holds pairs, each text once."""
-    texts = {run["stages"]["text"]: run for group in found for run in group.runs}
+def leak_lines(groups: list[Group]) -> list[str]:
+    """Return a sentence on each text whose test pairs are in its training text, which makes scores doubtful."""
+    texts = {run["stages"]["text"]: run for group in groups for run in group.runs}
     return [
         f"{Path(folder).name}: {sentence}."
         for folder, run in texts.items()
@@ -128,57 +133,55 @@ def leak_lines(found: list[Group]) -> list[str]:
 
 
 def tested(runs: list[Run]) -> str:
-    """The test sets by corpus and size."""
+    """Name the test sets by corpus and size."""
     return ", ".join(dict.fromkeys(f"{run['corpus']}, {run['sentences']:,} sentences" for run in runs))
 
 
-def heading(found: list[Group], base: Group, comparisons: list[Comparison]) -> str:
-    """Which group scores best, and whether that means anything, in one line."""
-    best = best_first(found)[0]
-    name = metrics([run for group in found for run in group.runs])[0]
-    if len(found) == 1:
+def heading(groups: list[Group], base: Group, comparisons: list[Comparison]) -> str:
+    """Say in one line which group scores best, and whether that is significant."""
+    best = best_first(groups)[0]
+    name = metrics([run for group in groups for run in group.runs])[0]
+    if len(groups) == 1:
         return best.label
-    if any(one.problem is not None for one in comparisons if one.metric == name):
-        return f"{len(found)} groups, not all comparable by {name}"
-    verdicts = {one.group: one.word for one in comparisons if one.metric == name}
+    if any(comparison.problem is not None for comparison in comparisons if comparison.metric == name):
+        return f"{len(groups)} groups, not all comparable by {name}"
+    verdicts = {other.group: other.word for other in comparisons if other.metric == name}
     others = f"the others: {', '.join(dict.fromkeys(verdicts.values()))}"
     against = others if best is base else f"against the baseline: {verdicts[best.label]}"
-    return f"{best.label} has the best {name} of {len(found)} groups; {against}"
+    return f"{best.label} has the best {name} of {len(groups)} groups; {against}"
 
 
-def markdown(found: list[Group], base: Group, comparisons: list[Comparison], missing: list[str]) -> list[str]:
-    """scores.md: the table of groups, the conclusions, the signatures."""
-    runs = [run for group in found for run in group.runs]
+def markdown(groups: list[Group], base: Group, comparisons: list[Comparison], missing: list[str]) -> list[str]:
+    """Return the lines of scores.md: the table of groups, the conclusions, the signatures."""
+    runs = [run for group in groups for run in group.runs]
     table = [
-        {key: value.replace("|", "\\|") for key, value in row.items()} for row in group_rows(found, base, comparisons)
+        {key: value.replace("|", "\\|") for key, value in row.items()} for row in group_rows(groups, base, comparisons)
     ]
     lines = tabulate(table, headers="keys", tablefmt="github", disable_numparse=True).splitlines()
-    lines += [
-        "",
-        f"Test set: {tested(runs)}. Several seeds: mean ± standard deviation (min–max); one: [95 % interval].",
-    ]
-    lines += [""] + [f"- {line}" for line in words(found, comparisons, missing)]
-    signatures = dict.fromkeys((name, one["signature"]) for run in runs for name, one in run["metrics"].items())
+    scores = "Several seeds: mean ± standard deviation (min–max); one seed: score [95 % interval]."
+    lines += ["", f"Test set: {tested(runs)}. {scores}"]
+    lines += [""] + [f"- {line}" for line in words(groups, comparisons, missing)]
+    signatures = dict.fromkeys((name, metric["signature"]) for run in runs for name, metric in run["metrics"].items())
     return [*lines, "", "Signatures:", "", *(f"- {name}: `{signature}`" for name, signature in signatures)]
 
 
 def write_tables(
     folder: Path,
-    found: list[Group],
+    groups: list[Group],
     base: Group,
     comparisons: list[Comparison],
     runs: list[Run],
     missing: list[str],
 ) -> None:
-    """All tables, and comparison.json.
+    """Write all tables and comparison.json.
 
     Args:
         folder: results/report.
-        found: the groups.
-        base: the one that the others are compared with.
-        comparisons: the others against it.
+        groups: the groups.
+        base: the baseline.
+        comparisons: the other groups against the baseline.
         runs: the runs in their order.
-        missing: sentences on runs that were asked for and are not there.
+        missing: sentences on runs that were asked for and failed.
     """
     write_json(folder / "scores.json", runs)
     table = rows(runs)
@@ -196,18 +199,19 @@ def write_tables(
                 "runs": [run["run"] for run in group.runs],
                 "metrics": {name: summary(scores) for name in names if (scores := group.scores(name))},
             }
-            for group in found
+            for group in groups
         ],
-        "comparisons": [one.record() for one in comparisons],
+        "comparisons": [comparison.record() for comparison in comparisons],
     }
     write_json(folder / "comparison.json", record)
-    write_lines(folder / "scores.md", markdown(found, base, comparisons, missing))
+    write_lines(folder / "scores.md", markdown(groups, base, comparisons, missing))
     text = [show(runs), ""]
     if len(runs) > 1:
         text += [
-            tabulate(group_rows(found, base, comparisons, ranges=False), headers="keys", disable_numparse=True),
+            tabulate(group_rows(groups, base, comparisons, ranges=False), headers="keys", disable_numparse=True),
             "",
         ]
-    if said := words(found, comparisons, missing):
-        text += [*said, ""]
-    write_lines(folder / "scores.txt", [*text, f"{folder}/index.html shows all of it; scores.tsv and scores.json too."])
+    if sentences := words(groups, comparisons, missing):
+        text += [*sentences, ""]
+    end = f"The whole report: {folder}/index.html; the scores for scripts: scores.tsv and scores.json beside it."
+    write_lines(folder / "scores.txt", [*text, end])

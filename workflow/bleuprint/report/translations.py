@@ -1,56 +1,54 @@
-"""The test set's sentences: what each run made of them, by length, and where the groups differ most."""
+"""The translations of the test set: sentence by sentence, scores by length, and where two groups differ most."""
 
 from pathlib import Path
 from typing import Any
 
-from sacrebleu.metrics.bleu import BLEUScore
-
 from bleuprint.files import read_json, read_lines
 from bleuprint.report.comparison import texts
 from bleuprint.report.groups import Group, Run, metrics
-from bleuprint.scoring.metrics import scorer
+from bleuprint.scoring.metrics import METRICS, kind_of, scorer
 
-LENGTHS = (10, 20, 30, 40)  # tokens of the source; the last bin has no upper end
-FEWEST = 10  # sentences that make a bin; the score of fewer would say nothing
-MOST = 5  # of the most changed sentences, each way
+LENGTHS = (10, 20, 30, 40)  # upper ends of the bins, in tokens of the source; the last bin has none
+FEWEST = 10  # sentences of a bin; a score on fewer would mean nothing
+MOST = 5  # sentences shown of the largest gains, and as many of the largest losses
 
 
 def same_test(runs: list[Run]) -> list[Run]:
-    """The runs tested on the first run's text."""
+    """Return the runs that were tested on the same text as the first run."""
     return [run for run in runs if test_text(run) == test_text(runs[0])]
 
 
 def test_text(run: Run) -> tuple[list[str], list[str]]:
-    """The raw test set: source and reference lines."""
+    """Read the raw test set: source and reference lines."""
     raw = Path(run["stages"]["corpus"]) / "raw"
     return read_lines(raw / f"test.{run['source']}"), read_lines(raw / f"test.{run['target']}")
 
 
 def hypotheses(run: Run) -> list[str]:
-    """The detokenised hypotheses, in test order."""
+    """Read the detokenised hypotheses, in the order of the test set."""
     return read_lines(Path(run["stages"]["decoding"]) / "hypotheses.txt")
 
 
 def shown_metrics(runs: list[Run]) -> list[str]:
-    """The metrics of single sentences: of each kind (BLEU, chrF, TER) the first that all runs have."""
-    found: dict[str, str] = {}
+    """Return the metrics shown for single sentences: of each kind (BLEU, chrF, TER) the first that all runs have."""
+    names: dict[str, str] = {}  # kind → name
     for name in metrics(runs):
         if all(name in run["metrics"] for run in runs):
-            found.setdefault(runs[0]["metrics"][name]["config"]["metric"], name)
-    return list(found.values())
+            names.setdefault(runs[0]["metrics"][name]["config"]["metric"], name)
+    return list(names.values())
 
 
 def finest_metric(runs: list[Run]) -> str:
-    """Of those the one that tells single sentences apart best: chrF, else BLEU, else TER; empty if there is none."""
+    """Return the shown metric that ranks single sentences best: chrF, else BLEU, else TER; empty if none is shown."""
     kinds = {runs[0]["metrics"][name]["config"]["metric"]: name for name in shown_metrics(runs)}
-    return next((kinds[kind] for kind in ("chrf", "bleu", "ter") if kind in kinds), "")
+    return next((kinds[kind] for kind in METRICS if kind in kinds), "")
 
 
 def by_length(run: Run, metric: str) -> list[dict[str, Any]]:
-    """A metric on the sentences of like source length.
+    """Score the sentences by the length of their source.
 
     Returns:
-        For each bin with ten sentences or more: `tokens` (its label), `sentences`, `score`, and of BLEU
+        For each bin with ten sentences or more: `tokens` (its label), `sentences`, `score`, and for BLEU
         `length_ratio` (hypothesis to reference, in tokens).
     """
     ours, references = texts(run, metric)
@@ -58,23 +56,25 @@ def by_length(run: Run, metric: str) -> list[dict[str, Any]]:
     bins: dict[int, list[int]] = {}
     for number, line in enumerate(source):
         bins.setdefault(sum(len(line.split()) > end for end in LENGTHS), []).append(number)
-    sacrebleus, found = scorer(run["metrics"][metric]["config"]), []
+    config = run["metrics"][metric]["config"]
+    metric_scorer, lengths, rows = scorer(config), kind_of(config).reports_lengths, []
     for place in sorted(place for place, numbers in bins.items() if len(numbers) >= FEWEST):
         numbers = bins[place]
         low = LENGTHS[place - 1] + 1 if place else 1
         label = f"{low}–{LENGTHS[place]}" if place < len(LENGTHS) else f"{low} or more"
-        some, wanted = [ours[number] for number in numbers], [references[number] for number in numbers]
-        result = sacrebleus.corpus_score(some, [wanted])
+        result: Any = metric_scorer.corpus_score(
+            [ours[number] for number in numbers], [[references[number] for number in numbers]]
+        )
         row = {"tokens": label, "sentences": len(numbers), "score": result.score}
-        found.append(row | ({"length_ratio": result.ratio} if isinstance(result, BLEUScore) else {}))
-    return found
+        rows.append(row | ({"length_ratio": result.ratio} if lengths else {}))
+    return rows
 
 
 def sentences(runs: list[Run]) -> dict[str, Any]:
-    """What the page's table of translations shows.
+    """Collect what the page's table of translations shows.
 
     Returns:
-        `source` and `reference` (raw lines), `metrics` (names), and `runs`: of each its `name`, `hypotheses`, and
+        `source` and `reference` (raw lines), `metrics` (names), and `runs`: for each run its `name`, `hypotheses`, and
         `scores`, a list for each metric.
     """
     source, reference = test_text(runs[0])
@@ -87,37 +87,37 @@ def sentences(runs: list[Run]) -> dict[str, Any]:
             {
                 "name": run["run"],
                 "hypotheses": hypotheses(run),
-                "scores": [found[name] for name in names],
+                "scores": [scores[name] for name in names],
             }
             for run in runs
-            for found in [sentence_scores(run)]
+            for scores in [sentence_scores(run)]
         ],
     }
 
 
 def sentence_scores(run: Run) -> dict[str, list[float]]:
-    """The scores of each sentence by metric."""
-    found: dict[str, list[float]] = read_json(Path(run["stages"]["scoring"]) / "sentences.json")
-    return found
+    """Read the scores of all sentences, by metric."""
+    scores: dict[str, list[float]] = read_json(Path(run["stages"]["scoring"]) / "sentences.json")
+    return scores
 
 
 def most_changed(base: Group, group: Group, metric: str) -> list[dict[str, Any]]:
-    """The sentences in which a group differs most from the baseline, by the mean of their scores over the seeds.
+    """Return the sentences in which a group differs most from the baseline, by their mean score over the seeds.
 
     Args:
         base: the baseline.
-        group: the other.
-        metric: name of a metric that has scores of sentences.
+        group: the other group.
+        metric: the name of a metric with scores of single sentences.
 
     Returns:
-        The most gained first, the most lost last: `number` (from 1), `change` (positive where it is better, also of
-        TER), `source`, `reference`, and of the first run of each `baseline` and `hypothesis` with `baseline_run` and
-        `hypothesis_run`.
+        From the largest gain to the largest loss: `number` (from 1), `change` (positive if the group is better, also
+        for TER), `source`, `reference`, and from each group's first run `baseline` and `hypothesis`, with the labels
+        `baseline_run` and `hypothesis_run`.
     """
     ours, theirs = _means(group, metric), _means(base, metric)
-    sign = -1 if base.runs[0]["metrics"][metric]["config"]["metric"] == "ter" else 1
+    sign = -1 if kind_of(base.runs[0]["metrics"][metric]["config"]).lower_is_better else 1
     changes = sorted(
-        (sign * (one - other), number) for number, (one, other) in enumerate(zip(ours, theirs, strict=True))
+        (sign * (our - their), number) for number, (our, their) in enumerate(zip(ours, theirs, strict=True))
     )
     picked = changes[:MOST] + changes[MOST:][-MOST:]
     source, reference = test_text(base.runs[0])

@@ -1,4 +1,4 @@
-"""Whether a run reproduces the score that its recipe expects, and if it is low, what in its own data may be why."""
+"""Compare a run's score with the published one of its recipe; for a low score, name possible causes from its data."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ from bleuprint.text.fingerprint import differences
 
 
 def verdict(run: Run, config: dict[str, Any]) -> dict[str, Any] | None:
-    """REPRODUCED, LOW, HIGH or NOT COMPARABLE; None where the recipe expects nothing.
+    """Return the verdict: REPRODUCED, LOW, HIGH or NOT COMPARABLE; None if the recipe has no published score.
 
     Args:
-        run: its scores.json.
-        config: its resolved config.
+        run: the run's scores.json.
+        config: the run's resolved config.
 
     Returns:
-        `word`, `score`, `low`, `high`, `metric`, `source`, and `because`, sentences.
+        `word`, `score`, `low`, `high`, `metric`, `source`, and `because`, a list of reasons.
     """
     expected = run["expected"]
     if expected is None:
         return None
-    found = {key: expected[key] for key in ("metric", "low", "high", "source")}
+    published = {key: expected[key] for key in ("metric", "low", "high", "source")}
     score = run["metrics"].get(expected["metric"], {}).get("score")
     if reasons := incomparable(run, config):
         word, because = "NOT COMPARABLE", reasons
@@ -30,11 +30,11 @@ def verdict(run: Run, config: dict[str, Any]) -> dict[str, Any] | None:
         word, because = "HIGH", ["look for test sentences in the training text first", *data(run, config)]
     else:
         word, because = "REPRODUCED", data(run, config)
-    return found | {"word": word, "score": score, "because": because}
+    return published | {"word": word, "score": score, "because": because}
 
 
 def incomparable(run: Run, config: dict[str, Any]) -> list[str]:
-    """Why the published score is not this run's measure."""
+    """Return the reasons why the run cannot be compared with the published score; empty if it can."""
     expected = run["expected"]
     if expected["metric"] not in run["metrics"]:
         return [f"{expected['metric']} was not computed"]
@@ -49,32 +49,32 @@ def incomparable(run: Run, config: dict[str, Any]) -> list[str]:
     lines = _published(config).get("lines", {}).get("test", run["sentences"])
     if lines != run["sentences"]:
         kinds["another test set"] = [f"{run['sentences']:,} sentences, not {lines:,}"]
-    elif other := [what for what, _, _ in _differences(run, config) if what.startswith("sha256 test.")]:
-        kinds["another test set"] = other
-    return [f"{kind} ({'; '.join(some)})" for kind, some in kinds.items()]
+    elif hashes := [name for name, _, _ in _differences(run, config) if name.startswith("sha256 test.")]:
+        kinds["another test set"] = hashes
+    return [f"{kind} ({'; '.join(changes)})" for kind, changes in kinds.items()]
 
 
 def causes(run: Run, config: dict[str, Any]) -> list[str]:
-    """What in a run's own data may have made its score low."""
-    found = data(run, config)
+    """Return what in the run's own data may have made its score low."""
+    reasons = data(run, config)
     penalty = run["metrics"][run["expected"]["metric"]].get("brevity_penalty", 1.0)
     if penalty < 0.98:
-        found.append(f"the output is too short (brevity penalty {penalty:.3f})")
+        reasons.append(f"the output is too short (brevity penalty {penalty:.3f})")
     updates, wanted = costs(run)["updates"], config["training"].get("max_update")
     if updates:
-        found.append(f"{updates:,} updates were done" + (f", of {wanted:,}" if wanted else ""))
+        reasons.append(f"{updates:,} updates were done" + (f", of {wanted:,}" if wanted else ""))
     if not config["training"]["checkpoint"].startswith("average"):
-        found.append("the recipe averages no checkpoints, which is worth about 0.5 to 0.7 BLEU")
-    return found
+        reasons.append("the recipe averages no checkpoints, which usually gains 0.5 to 0.7 BLEU")
+    return reasons
 
 
 def data(run: Run, config: dict[str, Any]) -> list[str]:
-    """How a run's text differs from the published one."""
-    differ = _differences(run, config)
-    text = [what for what, _, _ in differ if not what.startswith("dictionary")]
-    found = [f"the text differs from the published one ({', '.join(text)})"] if text else []
-    sizes = [(what, wanted, size) for what, wanted, size in differ if what.startswith("dictionary")]
-    return found + [f"{what} has {size or 0:,} types, not {wanted:,}" for what, wanted, size in sizes]
+    """Return how the run's text differs from the published one."""
+    unlike = _differences(run, config)
+    text = [name for name, _, _ in unlike if not name.startswith("dictionary")]
+    reasons = [f"the text differs from the published one ({', '.join(text)})"] if text else []
+    sizes = [(name, wanted, size) for name, wanted, size in unlike if name.startswith("dictionary")]
+    return reasons + [f"{name} has {size or 0:,} types, not {wanted:,}" for name, wanted, size in sizes]
 
 
 def _differences(run: Run, config: dict[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -83,5 +83,5 @@ def _differences(run: Run, config: dict[str, Any]) -> list[tuple[str, Any, Any]]
 
 
 def _published(config: dict[str, Any]) -> dict[str, Any]:
-    """The facts of the text that the corpus' config states; empty where it states none."""
+    """Return the published facts of the text that the corpus' config states; empty if it states none."""
     return config["corpus"].get("expected") or {}

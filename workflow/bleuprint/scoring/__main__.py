@@ -1,17 +1,17 @@
-"""python -m bleuprint.scoring: score a run's hypotheses by each metric of its config."""
+"""python -m bleuprint.scoring: score a run's hypotheses with each metric of its config."""
 
 import argparse
-import sys
 from pathlib import Path
 
 import yaml
 
-from bleuprint.files import DataError, read_lines, write_json
+from bleuprint.files import exit_with_message, read_lines, write_json
 from bleuprint.scoring.metrics import score, sentence_scores
 
 
+@exit_with_message()
 def main() -> None:
-    """Entry point; differing counts end in one sentence."""
+    """Score from the command line; differing counts end in one sentence."""
     parser = argparse.ArgumentParser(prog="bleuprint.scoring", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the scoring stage's config.yaml")
     for text in ("tokens", "detokenised"):
@@ -23,13 +23,10 @@ def main() -> None:
     metrics, resamples = config["metrics"], config["resamples"]
     texts = {name: [read_lines(path) for path in getattr(arguments, name)] for name in ("tokens", "detokenised")}
     scores, sentences = {}, {}
-    try:
-        for name, metric in metrics.items():
-            hypotheses, references = texts[metric["text"]]
-            scores[name] = score(metric, hypotheses, references, resamples)
-            sentences[name] = sentence_scores(metric, hypotheses, references)
-    except DataError as error:
-        sys.exit(f"bleuprint: {error}")
+    for name, metric in metrics.items():
+        hypotheses, references = texts[metric["text"]]
+        scores[name] = score(metric, hypotheses, references, resamples)
+        sentences[name] = sentence_scores(metric, hypotheses, references)
     write_json(arguments.sentences, sentences)
     write_json(arguments.output, {"sentences": len(texts["tokens"][1]), "metrics": scores})
 

@@ -1,4 +1,4 @@
-"""python -m bleuprint.text.apply_bpe: what `subword-nmt apply-bpe` makes of all files, each word segmented but once."""
+"""python -m bleuprint.text.apply_bpe: do what `subword-nmt apply-bpe` does, but segment each word only once."""
 
 import argparse
 from concurrent.futures import ProcessPoolExecutor
@@ -11,7 +11,7 @@ from bleuprint.files import write_lines
 
 
 class Segments(dict[str, str]):
-    """word → its subwords, separated by spaces, all but the last marked with @@; segmented when first asked for."""
+    """Word → its subwords, separated by spaces, all but the last marked with @@; computed when first asked for."""
 
     def __init__(self, codes: Path) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ def _segments(codes: Path) -> Segments:
 
 
 def apply(path: Path, codes: Path, output: Path) -> None:
-    """Segment a file of tokens between single spaces into one of the same name in the folder `output`."""
+    """Segment a file of tokens separated by single spaces; write the result under the same name into `output`."""
     segments = _segments(codes)
     with open(path, encoding="utf-8", newline="\n") as file:
         lines = (" ".join(map(segments.__getitem__, line.removesuffix("\n").split(" "))) for line in file)
@@ -38,7 +38,7 @@ def apply(path: Path, codes: Path, output: Path) -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Segment files from the command line."""
     parser = argparse.ArgumentParser(prog="bleuprint.text.apply_bpe", description=__doc__)
     parser.add_argument("files", type=Path, nargs="+", help="tokenised text")
     parser.add_argument("--codes", type=Path, required=True)

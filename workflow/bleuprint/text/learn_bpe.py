@@ -1,9 +1,9 @@
-"""python -m bleuprint.text.learn_bpe: the merges that `subword-nmt learn-bpe` learns, to the byte, but sooner.
+"""python -m bleuprint.text.learn_bpe: learn the same merges as `subword-nmt learn-bpe`, to the byte, but faster.
 
-Byte pair encoding (Sennrich, Haddow and Birch 2016): the most frequent pair of neighbouring symbols becomes one symbol,
-again and again. Pairs are counted and pruned as subword-nmt 0.3.8 does it, even where it is not exact (a symbol that
-comes about in two ways), since that decides merges, too. It then searches all pairs for each maximum; here most are
-found among the few that were near the last one.
+Byte pair encoding (Sennrich, Haddow and Birch 2016) merges the most frequent pair of neighbouring symbols into one
+symbol, again and again. Pairs are counted and pruned as in subword-nmt 0.3.8, even where its counts are not exact (a
+symbol that arises in two ways), since that also decides merges. subword-nmt searches all pairs for each maximum; here
+most maxima are found among the few pairs that were near the last one.
 """
 
 import argparse
@@ -19,14 +19,14 @@ from bleuprint.files import write_lines
 
 Pair = tuple[str, str]
 Word = tuple[tuple[str, ...], int]  # its symbols, and how often it occurs
-Index = dict[Pair, dict[int, int]]  # how often a pair occurs in which word
-NEAR = 0.95  # of the maximum
+Index = dict[Pair, dict[int, int]]  # pair → number of a word → how often the pair occurs in it
+NEAR = 0.95  # share of the maximum from which a count is near it
 MIN_FREQUENCY = 2  # of a pair that is merged
 PRUNE_EVERY = 100  # merges
 
 
 def learn(occurrences: Counter[str], number: int) -> Iterator[Pair]:
-    """At most `number` merges: each time the most frequent pair, of equally frequent ones the greatest."""
+    """Yield at most `number` merges: each time the most frequent pair, of equally frequent ones the greatest."""
     words = [((*word[:-1], f"{word[-1]}</w>"), count) for word, count in occurrences.items()]
     counts, index = get_pair_statistics(words)
     all_counts = counts.copy()  # also of the pairs that are pruned from `counts`
@@ -36,7 +36,7 @@ def learn(occurrences: Counter[str], number: int) -> Iterator[Pair]:
         if not near:
             near, bar = _near(counts)
         count, pair = _most(near)
-        if done and count < threshold:  # a pruned one may be more frequent
+        if done and count < threshold:  # a pruned pair may be more frequent
             prune_stats(counts, all_counts, threshold)
             counts = all_counts.copy()
             near, bar = _near(counts)
@@ -60,7 +60,7 @@ def learn(occurrences: Counter[str], number: int) -> Iterator[Pair]:
 
 
 def _near(counts: dict[Pair, int]) -> tuple[dict[Pair, int], float]:
-    """The pairs that are nearly as frequent as the most frequent one, and the count from which one is."""
+    """Return the pairs that are nearly as frequent as the most frequent one, and the least count of such a pair."""
     bar = NEAR * max(counts.values(), default=0)
     return {pair: count for pair, count in counts.items() if count >= bar}, bar
 
@@ -70,7 +70,7 @@ def _most(counts: dict[Pair, int]) -> tuple[int, Pair]:
 
 
 def _merge(pair: Pair, words: list[Word], index: Index) -> dict[Pair, int]:
-    """Make one symbol of `pair` in all words; by how much the count of each pair beside it changes."""
+    """Merge `pair` into one symbol in all words; return by how much the count of each neighbouring pair changes."""
     first, second = pair
     merged = first + second
     changes: dict[Pair, int] = defaultdict(int)
@@ -78,8 +78,8 @@ def _merge(pair: Pair, words: list[Word], index: Index) -> dict[Pair, int]:
         if times < 1:
             continue
         old, count = words[number]
-        places = [place for place, found in enumerate(pairwise(old)) if found == pair]
-        if first == second:  # three in a row are one pair and one more
+        places = [place for place, neighbours in enumerate(pairwise(old)) if neighbours == pair]
+        if first == second:  # of three in a row only two make a pair
             places = _apart(places)
         new = list(old)
         for place in reversed(places):
@@ -88,7 +88,7 @@ def _merge(pair: Pair, words: list[Word], index: Index) -> dict[Pair, int]:
                 before = old[place - 1], first
                 changes[before] -= count
                 index[before][number] -= 1
-            if place + 2 < len(old) and place + 2 not in places:  # where the next one's `before` is that
+            if place + 2 < len(old) and place + 2 not in places:  # else it is the next place's `before`
                 after = second, old[place + 2]
                 changes[after] -= count
                 index[after][number] -= 1
@@ -107,7 +107,7 @@ def _merge(pair: Pair, words: list[Word], index: Index) -> dict[Pair, int]:
 
 
 def _apart(places: list[int]) -> list[int]:
-    """Without those that overlap with the one before."""
+    """Return the places without those that overlap with the one before."""
     kept: list[int] = []
     for place in places:
         if not kept or kept[-1] + 1 < place:
@@ -116,13 +116,13 @@ def _apart(places: list[int]) -> list[int]:
 
 
 def main() -> None:
-    """Entry point."""
+    """Learn merges from the command line."""
     parser = argparse.ArgumentParser(prog="bleuprint.text.learn_bpe", description=__doc__)
     parser.add_argument("--input", type=Path, required=True, help="tokenised text")
     parser.add_argument("--output", type=Path, required=True, help="the merges, for subword-nmt apply-bpe")
     parser.add_argument("--symbols", type=int, required=True, help="merges, at most")
     arguments = parser.parse_args()
-    gc.disable()  # there are no cycles, but millions of tuples that it would look at again and again
+    gc.disable()  # there are no cycles, but millions of tuples that it would visit again and again
     with open(arguments.input, encoding="utf-8", newline="\n") as file:
         occurrences = Counter(word for line in file for word in line.split())
     merges = learn(occurrences, arguments.symbols)

@@ -1,4 +1,4 @@
-"""python -m bleuprint.text.lengths: warn of lines that are too long for fairseq's models, before one is trained."""
+"""python -m bleuprint.text.lengths: warn of lines that are too long for fairseq's models, before the training."""
 
 import argparse
 import sys
@@ -10,20 +10,20 @@ POSITIONS = 1024  # fairseq's max_source_positions and max_target_positions, unl
 
 
 def too_long(lines: list[str]) -> list[int]:
-    """The numbers, from 1, of the lines that have more subwords than fit, the end of the sentence counted with them."""
+    """Return the numbers, from 1, of the lines with more subwords than fit; the end of the sentence counts, too."""
     return [number for number, line in enumerate(lines, 1) if line.count(" ") + 2 > POSITIONS]
 
 
 def main() -> None:
-    """Entry point: what is found is a warning, on standard error."""
+    """Check files from the command line; each one with such lines gives a warning on standard error."""
     parser = argparse.ArgumentParser(prog="bleuprint.text.lengths", description=__doc__)
     parser.add_argument("files", type=Path, nargs="+", help="PART.LANGUAGE files, segmented by BPE")
     for path in parser.parse_args().files:
         if numbers := too_long(read_lines(path)):
-            fate = "fairseq-train leaves them out" if path.stem == "train" else "fairseq will stop at them"
+            effect = "fairseq-train leaves them out" if path.stem == "train" else "fairseq will stop at them"
             print(
                 f"WARNING: {path}: {len(numbers):,} lines of {POSITIONS:,} subwords or more, the first is line "
-                f"{numbers[0]}; {fate}: shorten them, or raise max_source_positions and max_target_positions.",
+                f"{numbers[0]}; {effect}: shorten them, or raise max_source_positions and max_target_positions.",
                 file=sys.stderr,
             )
 

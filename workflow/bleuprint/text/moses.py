@@ -1,4 +1,7 @@
-"""Moses tokenisation and detokenisation, equal to today's Perl scripts."""
+"""Moses tokenisation and detokenisation, equal to today's Perl scripts.
+
+Imports nothing of bleuprint, since it is also copied into exported folders (tokenisers.py).
+"""
 
 import re
 from dataclasses import dataclass
@@ -6,13 +9,13 @@ from functools import cache
 
 from sacremoses import MosesDetokenizer, MosesTokenizer
 
-# What Moses' tokenizer writes for a run of dots while it works; in a text it would come out as dots
+# Moses' tokenizer writes this for a run of dots while it works; in a text it would come out as dots
 MARK = re.compile(r"((?:DOT)+MULTI)")
 
 
 @dataclass(frozen=True)
 class _Needing:
-    """A rule's pattern that matches nowhere in a line without this character, so that most lines need no search."""
+    """A rule's pattern that needs a character to match, so that a line without it need not be searched."""
 
     character: str
     pattern: re.Pattern[str]
@@ -22,10 +25,10 @@ class _Needing:
 
 
 class FastTokenizer(MosesTokenizer):  # type: ignore[misc]  # sacremoses has no types
-    """sacremoses' tokenizer without what it does in vain: the same tokens."""
+    """sacremoses' tokenizer without its superfluous work; the tokens are the same."""
 
     def __init__(self, lang: str) -> None:
-        """As sacremoses', which makes sets of `_lower` and `_alpha` anew for each word that it looks at."""
+        """Make once the sets of letters that sacremoses makes for each word."""
         super().__init__(lang=lang)
         self._lower, self._alpha = frozenset(self.IsLower), frozenset(self.IsAlpha)
         for number in (1, 2, 3):
@@ -35,15 +38,15 @@ class FastTokenizer(MosesTokenizer):  # type: ignore[misc]  # sacremoses has no 
             setattr(self, name, [(_Needing("'", pattern), replacement) for pattern, replacement in getattr(self, name)])
 
     def islower(self, text: str) -> bool:
-        """Whether Unicode calls all letters lower-case."""
+        """Return whether all characters are lower-case letters by Unicode."""
         return self._lower.issuperset(text)
 
     def isanyalpha(self, text: str) -> bool:
-        """Whether there is a letter."""
+        """Return whether there is a letter."""
         return not self._alpha.isdisjoint(text)
 
     def handles_nonbreaking_prefixes(self, text: str) -> str:
-        """Split full stops off, where they are no part of the word; nothing changes before the first one."""
+        """Split off the full stops that are no part of their word; the words before the first stop stay as they are."""
         tokens = text.split()
         first = next((place for place, token in enumerate(tokens) if token.endswith(".")), len(tokens))
         rest = super().handles_nonbreaking_prefixes(" ".join(tokens[first:]))
@@ -60,18 +63,18 @@ def _detokenizer(language: str) -> MosesDetokenizer:
     return MosesDetokenizer(lang=language)
 
 
-def tokenize(line: str, language: str) -> str:
-    """Tokens of `line`, separated by single spaces, with Moses' escapes (`&apos;` …).
+def tokenise(line: str, language: str) -> str:
+    """Return the tokens of `line`, separated by single spaces, with Moses' escapes (`&apos;` …).
 
-    sacremoses leaves a full stop on a last word that is a non-breaking prefix, number or initial (`usw.`);
-    Perl's tokenizer splits the last word's stop off always, and so does this. Control characters (below U+0020)
-    go, as Moses has it; Perl also makes dots of the words DOTMULTI, DOTDOTMULTI …, which stay here.
+    sacremoses leaves a full stop on a last word that is a non-breaking prefix, number or initial (`usw.`); Perl's
+    tokenizer always splits it off, and so does this one. As in Moses, control characters (below U+0020) are removed.
+    Perl also turns the words DOTMULTI, DOTDOTMULTI … into dots, which is not imitated.
     """
     if "MULTI" in line:
         junk, nothing = MosesTokenizer.ASCII_JUNK
         pieces = MARK.split(junk.sub(nothing, " ".join(line.split())))
         if len(pieces) > 1:
-            parts = (piece if MARK.fullmatch(piece) else tokenize(piece, language) for piece in pieces)
+            parts = (piece if MARK.fullmatch(piece) else tokenise(piece, language) for piece in pieces)
             return " ".join(filter(None, parts))
     tokens: str = _tokenizer(language).tokenize(line, return_str=True, escape=True)
     if tokens.endswith(".") and not tokens.endswith((" .", "..")) and len(tokens) > 1:
@@ -79,7 +82,7 @@ def tokenize(line: str, language: str) -> str:
     return tokens
 
 
-def detokenize(tokens: str, language: str) -> str:
-    """Running text of Moses tokens, escapes undone."""
+def detokenise(tokens: str, language: str) -> str:
+    """Return running text of Moses tokens, with escapes undone."""
     text: str = _detokenizer(language).detokenize(tokens.split(), return_str=True, unescape=True)
     return text

@@ -1,8 +1,7 @@
-"""python -m bleuprint.text.tokenise: the steps of prepare-iwslt14.sh from raw text to cleaned tokens."""
+"""python -m bleuprint.text.tokenise: do the steps of prepare-iwslt14.sh from raw text to cleaned tokens."""
 
 import argparse
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -13,25 +12,24 @@ from typing import Any
 import yaml
 
 from bleuprint.corpus.leaks import without
-from bleuprint.files import DataError, read_lines, write_lines
-from bleuprint.text.moses import tokenize
+from bleuprint.files import DataError, exit_with_message, read_lines, write_lines
+from bleuprint.text.tokenisers import TOKENISERS
 
 MAX_TOKEN = 1000  # characters; Moses' clean-corpus-n drops pairs with longer tokens
 CHUNK = 2000  # lines per piece of work
-# Token ends that BPE's undoing would glue to the next token, or that fairseq takes for its own symbols
+# Token ends that undoing BPE would join to the next token, or that fairseq takes for its own symbols
 RESERVED = re.compile(r"\S*(?:@@|<s>|<pad>|</s>|<unk>)(?= |$)")
 
 
 def tokens_of(lines: list[str], language: str, tokenizer: str, lowercase: bool) -> list[str]:
-    """Each line as lower-cased tokens separated by single spaces."""
-    if tokenizer == "moses":
-        lines = [tokenize(line, language) for line in lines]
-    lines = [" ".join(line.split()) for line in lines]
+    """Return each line as tokens separated by single spaces, lower-cased if `lowercase`."""
+    tokenise = TOKENISERS[tokenizer].tokenise
+    lines = [" ".join(tokenise(line, language).split()) for line in lines]
     return [line.lower() for line in lines] if lowercase else lines
 
 
 def is_clean(source: str, target: str, min_tokens: int, max_tokens: int, max_ratio: float) -> bool:
-    """Whether a tokenised pair passes Moses' clean-corpus-n."""
+    """Return whether a tokenised pair passes Moses' clean-corpus-n."""
     pair = source.split(" "), target.split(" ")
     if not (source and target):
         return False
@@ -45,13 +43,13 @@ def is_clean(source: str, target: str, min_tokens: int, max_tokens: int, max_rat
 
 
 def prepare(raw: Path, output: Path, config: dict[str, Any], workers: int) -> dict[str, tuple[int, int]]:
-    """Tokenise every part of `raw`, clean the training pairs, split validation off where there is none.
+    """Tokenise every part of `raw`, clean the training pairs, and split validation off where there is none.
 
-    With `decontaminate` training pairs that equal one of validation or test after normalising are left out.
+    With `decontaminate`, training pairs that equal a validation or test pair after normalising are left out.
 
     Args:
         raw: folder of PART.LANGUAGE files.
-        output: folder for the tokenised PART.LANGUAGE files, and `train.both` to learn BPE on.
+        output: folder for the tokenised PART.LANGUAGE files, and `train.both`, which BPE is learnt on.
         config: the text stage's slice.
         workers: processes.
 
@@ -59,7 +57,7 @@ def prepare(raw: Path, output: Path, config: dict[str, Any], workers: int) -> di
         For each part its pairs before and after.
 
     Raises:
-        DataError: no pair is left in a part, or a token would not come through BPE and fairseq as it is.
+        DataError: no pair is left in a part, or BPE or fairseq would change a token.
     """
     languages = config["source"], config["target"]
     parts = sorted({path.stem for path in raw.glob(f"*.{languages[0]}")})
@@ -79,7 +77,7 @@ def prepare(raw: Path, output: Path, config: dict[str, Any], workers: int) -> di
                 _check((pair[side] for pair in pairs[part]), raw / f"{part}.{language}")
     pairs["train"] = [pair for pair in pairs["train"] if is_clean(*pair, *limits)]
     decontaminate, clean = config.get("decontaminate", False), len(pairs["train"])
-    if decontaminate:  # before the split, so that what is split off holds no test pair either
+    if decontaminate:  # before the split, so that no test pair is split off either
         pairs["train"] = without(pairs["train"], [pair for part in parts if part != "train" for pair in pairs[part]])
     if "valid" not in pairs:
         every = config["valid_every"]
@@ -109,12 +107,12 @@ def _tokens(pool: ProcessPoolExecutor, lines: list[str], language: str, config: 
 
 
 def _check(lines: Iterable[str], path: Path) -> None:
-    """Moses splits or escapes all of RESERVED, so only text that came tokenised can hold it."""
+    """Refuse reserved tokens; Moses splits or escapes them, so only text that was tokenised before can hold one."""
     for number, line in enumerate(lines, 1):
-        if found := RESERVED.search(line):
+        if reserved := RESERVED.search(line):
             raise DataError(
-                f"{path}, line {number}: the token {found[0][:100]!r} ends in BPE's mark (@@) or a symbol of fairseq; "
-                f"undo BPE if the text has it, rename the symbol, or use text.tokenizer=moses."
+                f"{path}, line {number}: the token {reserved[0][:100]!r} ends in BPE's mark (@@) or a symbol of "
+                f"fairseq; undo BPE if the text has it, rename the symbol, or use text.tokenizer=moses."
             )
 
 
@@ -124,8 +122,9 @@ def _chunks(lines: Iterable[str]) -> Iterator[list[str]]:
         yield chunk
 
 
+@exit_with_message()
 def main() -> None:
-    """Entry point; bad input ends in one sentence."""
+    """Prepare a corpus from the command line; bad input ends in one sentence."""
     parser = argparse.ArgumentParser(prog="bleuprint.text.tokenise", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the text stage's config.yaml")
     parser.add_argument("--raw", type=Path, required=True, help="the corpus stage's PART.LANGUAGE files")
@@ -133,10 +132,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
-    try:
-        counts = prepare(arguments.raw, arguments.output, config, arguments.workers)
-    except DataError as error:
-        sys.exit(f"bleuprint: {error}")
+    counts = prepare(arguments.raw, arguments.output, config, arguments.workers)
     for part, (before, after) in counts.items():
         print(f"{part}: {after:,} pairs" + (f" of {before:,} raw" if before else ", split off train"))
 

@@ -2,21 +2,20 @@
 
 import argparse
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
-from bleuprint.files import DataError, link, replacing
+from bleuprint.files import DataError, exit_with_message, link, replacing
 from bleuprint.training.checkpoints import load
 from bleuprint.training.epochs import chosen, epochs, scores
 
 CHOICES = ("best", "last", "average", "average_best", "average_around_best")
-DAMAGED = re.compile(r"checkpoint(\d+)\.pt\.damaged")  # set aside by bleuprint.training.resume
-ANEW = "to train anew, move that folder away."
+DAMAGED = re.compile(r"checkpoint(\d+)\.pt\.damaged")  # so named by bleuprint.training.resume
+AFRESH = "move that folder away to train from the beginning."
 
 
 def pick(save_dir: Path, choice: str, count: int = 1, maximise: bool = False) -> list[Path]:
-    """The checkpoints that make the model: one for `best` and `last`, up to `count` epochs for the averages.
+    """Return the checkpoints that make the model: one for `best` and `last`, up to `count` epochs for the averages.
 
     Args:
         save_dir: fairseq-train's.
@@ -25,27 +24,27 @@ def pick(save_dir: Path, choice: str, count: int = 1, maximise: bool = False) ->
         maximise: whether the highest validation score is best.
 
     Raises:
-        DataError: fairseq left none of that kind.
+        DataError: there is no checkpoint of that kind, or an epoch that belongs to the average was damaged.
     """
     if choice == "average":
-        there = epochs(save_dir)
-        kept = chosen(choice, dict.fromkeys(there), count, maximise)
+        whole = epochs(save_dir)
+        averaged = chosen(choice, dict.fromkeys(whole), count, maximise)
         damaged = {int(match[1]) for path in save_dir.iterdir() if (match := DAMAGED.fullmatch(path.name))}
-        if lost := [epoch for epoch in damaged - set(there) if kept and kept[0] < epoch < kept[-1]]:
-            raise DataError(f"{save_dir}: checkpoint{lost[0]}.pt, one of the last {count} epochs, was damaged; {ANEW}")
-        found = [there[epoch] for epoch in kept]
+        if lost := [epoch for epoch in damaged - set(whole) if averaged and averaged[0] < epoch < averaged[-1]]:
+            raise DataError(f"{save_dir}: checkpoint{lost[0]}.pt, one of the last {count} epochs, is damaged; {AFRESH}")
+        paths = [whole[epoch] for epoch in averaged]
     elif choice in ("average_best", "average_around_best"):
-        there = epochs(save_dir)
-        found = [there[epoch] for epoch in chosen(choice, scores(there), count, maximise)]
+        whole = epochs(save_dir)
+        paths = [whole[epoch] for epoch in chosen(choice, scores(whole), count, maximise)]
     else:
-        found = [path for path in [save_dir / f"checkpoint_{choice}.pt"] if path.exists()]
-    if not found:
-        raise DataError(f"{save_dir}: there is no checkpoint for training.checkpoint={choice}; look into its log.")
-    return found
+        paths = [path for path in [save_dir / f"checkpoint_{choice}.pt"] if path.exists()]
+    if not paths:
+        raise DataError(f"{save_dir}: there is no checkpoint for training.checkpoint={choice}; its log says why.")
+    return paths
 
 
 def average(paths: list[Path]) -> dict[str, Any]:
-    """The last checkpoint with each parameter replaced by the mean over all, added up in float64."""
+    """Return the last checkpoint with each parameter replaced by the mean over all, added up in float64."""
     state: dict[str, Any] = {}
     total: dict[str, Any] = {}
     for path in paths:
@@ -59,8 +58,9 @@ def average(paths: list[Path]) -> dict[str, Any]:
     return state
 
 
+@exit_with_message()
 def main() -> None:
-    """Entry point; a missing checkpoint ends in one sentence."""
+    """Write the model; end in one sentence if a checkpoint is missing."""
     parser = argparse.ArgumentParser(prog="bleuprint.training.checkpoint", description=__doc__)
     parser.add_argument("--save-dir", type=Path, required=True, help="fairseq-train's --save-dir")
     parser.add_argument("--choose", choices=CHOICES, required=True)
@@ -68,10 +68,7 @@ def main() -> None:
     parser.add_argument("--maximise", action="store_true", help="the highest validation score is best")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    try:
-        paths = pick(arguments.save_dir, arguments.choose, arguments.count, arguments.maximise)
-    except DataError as error:
-        sys.exit(f"bleuprint: {error}")
+    paths = pick(arguments.save_dir, arguments.choose, arguments.count, arguments.maximise)
     print(f"{arguments.choose}: {', '.join(path.name for path in paths)}")
     if arguments.choose in ("best", "last"):
         link(paths[0], arguments.output)  # checkpoints are replaced, never written into

@@ -27,7 +27,7 @@ def load(path: Path, mmap: bool = False) -> dict[str, Any]:
 
     Args:
         path: the file.
-        mmap: read a tensor only when it is used, which is fast where only other values are wanted.
+        mmap: read a tensor only when it is used, which is fast if only other values are wanted.
 
     Raises:
         Exception: the file is damaged; torch raises one of a dozen kinds.

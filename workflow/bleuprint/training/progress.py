@@ -1,4 +1,4 @@
-"""python -m bleuprint.training.progress: follow fairseq-train's log, keep it, show it, make metrics of it."""
+"""python -m bleuprint.training.progress: show fairseq-train's log as it grows, keep it, and extract metrics."""
 
 import argparse
 import io
@@ -17,8 +17,8 @@ from tqdm import tqdm
 from bleuprint.files import replacing
 
 LINE = re.compile(r"\| (train_inner|train|valid) \| (\{.*\})\s*$")
-QUIET = 30  # seconds between two plain lines where the output is no terminal
-# fairseq's name (less its split's prefix) → ours; updates and epoch come first
+QUIET = 30  # seconds between two plain lines if the output is not a terminal
+# fairseq's name (without its split's prefix) → ours; updates and epoch come first
 NAMES = {
     "num_updates": "updates",
     "epoch": "epoch",
@@ -36,11 +36,11 @@ SPLITS = {"train_inner": "train", "train": "train_epoch", "valid": "valid"}
 
 
 def metrics_of(line: str) -> dict[str, Any] | None:
-    """The figures of one line of fairseq's JSON log, or None if it has none, or none that can be read.
+    """Return the figures of one line of fairseq's JSON log, or None if there are none that can be read.
 
     Returns:
         `split` (train: since the line before, train_epoch, valid), `updates`, `epoch` (of a train line: with its
-        fraction), and what the line has of loss and nll_loss (base 2, per token), perplexity, bleu (on the
+        fraction), and as many as the line has of loss and nll_loss (base 2, per token), perplexity, bleu (on the
         dictionary's tokens, for choosing checkpoints only), lr, words_per_second, words_per_batch (target tokens, mean)
         and wall_seconds.
     """
@@ -56,44 +56,44 @@ def metrics_of(line: str) -> dict[str, Any] | None:
                 row[ours] = float(values[name])
         row["updates"] = int(row.get("updates", 0))
         row["epoch"] = float(values.get("update", row["epoch"]))
-    # A line cut short, or text that looks like one: following the log must never end the training
+    # An incomplete line, or text that looks like one: an error here must never end the training
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
     return row
 
 
 def begins(line: str) -> bool:
-    """Whether a line of the log is the command of a session, as the shell traced it."""
+    """Return whether a line of the log is the command of a session, as the shell traced it."""
     return line.startswith("+ ") and " fairseq-train " in line
 
 
 def tidy(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """All figures of a log, in order of updates; what a resumed training did again counts once, the last time.
+    """Return all figures of a log, in order of updates; of updates that a resumed training repeated, the last ones.
 
-    fairseq's clock begins anew with each session; here it goes on, over all that the sessions took.
+    fairseq's clock starts from zero with each session; here it adds up the time of all sessions.
     """
     rows: dict[tuple[int, str], dict[str, Any]] = {}
-    before = clock = 0.0
+    earlier = clock = 0.0
     for line in lines:
         if begins(line):
-            before = clock
+            earlier = clock
         elif (row := metrics_of(line)) is not None:
             if "wall_seconds" in row:
-                row["wall_seconds"] = clock = before + row["wall_seconds"]
+                row["wall_seconds"] = clock = earlier + row["wall_seconds"]
             rows[row["updates"], row["split"]] = row
     order = list(SPLITS.values())
     return [rows[key] for key in sorted(rows, key=lambda key: (key[0], order.index(key[1])))]
 
 
 def fraction(row: dict[str, Any], max_epoch: int | None, max_update: int | None) -> float:
-    """How much of a training is over, 0 to 1, by a row of its figures."""
+    """Return how much of a training is done, from 0 to 1, by a row of its figures."""
     by_epoch = row["epoch"] / max_epoch if max_epoch else 0.0
     by_update = row["updates"] / max_update if max_update else 0.0
     return float(min(1.0, max(by_epoch, by_update)))
 
 
 class Display:
-    """Epoch, updates, loss and time left: a bar on a terminal, plain lines elsewhere."""
+    """Show epoch, updates, loss and time left: as a bar on a terminal, as plain lines elsewhere."""
 
     def __init__(self, max_epoch: int | None, max_update: int | None, name: str, stream: TextIO = sys.stderr) -> None:
         self.max_epoch, self.max_update, self.stream, self.name = max_epoch, max_update, stream, name
@@ -137,7 +137,7 @@ class Display:
 
 
 def ends_whole(log: Path) -> bool:
-    """Whether the log is empty or ends with a line feed; one that was killed may have been in the midst of a line."""
+    """Return whether the log is empty or ends with a line feed; a killed session may have left half a line."""
     with open(log, "rb") as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(max(0, size - 1))
@@ -145,16 +145,16 @@ def ends_whole(log: Path) -> bool:
 
 
 def main() -> None:
-    """Entry point: fairseq-train's output comes in on standard input."""
+    """Read fairseq-train's output from standard input."""
     parser = argparse.ArgumentParser(prog="bleuprint.training.progress", description=__doc__)
-    parser.add_argument("--name", required=True, help="what to call the training on the terminal")
+    parser.add_argument("--name", required=True, help="name of the training on the terminal")
     parser.add_argument("--session", type=Path, required=True, help="the log of this session alone")
     parser.add_argument("--log", type=Path, required=True, help="the log of all sessions, appended to")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.jsonl, written at the end")
     parser.add_argument("--max-epoch", type=int)
     parser.add_argument("--max-update", type=int)
     arguments = parser.parse_args()
-    # Signals may reach the whole process group; what fairseq-train still says after it belongs in the log
+    # Signals may reach the whole process group; fairseq-train's last lines after one belong in the log
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
@@ -166,7 +166,7 @@ def main() -> None:
             for file in (log, session):
                 file.write(line)
                 file.flush()
-            if line.startswith("bleuprint: "):  # a word to the user, who may not look into the log
+            if line.startswith("bleuprint: "):  # a message to the user, who may not read the log
                 tqdm.write(line, file=sys.stderr, end="")
             row = metrics_of(line)
             if row is not None and row["split"] != "train_epoch":

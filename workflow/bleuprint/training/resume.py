@@ -1,4 +1,7 @@
-"""python -m bleuprint.training.resume: before fairseq-train goes on, checkpoints that are damaged are set aside."""
+"""python -m bleuprint.training.resume: prepare a --save-dir before fairseq-train starts or resumes.
+
+It sets damaged checkpoints aside, and writes the options of bleuprint's fairseq plugin.
+"""
 
 import argparse
 import os
@@ -6,25 +9,26 @@ import sys
 import zipfile
 from pathlib import Path
 
-from bleuprint.files import DataError, link
-from bleuprint.training.checkpoint import ANEW, CHOICES
+from bleuprint.files import DataError, exit_with_message, link
+from bleuprint.training.checkpoint import AFRESH, CHOICES
 from bleuprint.training.checkpoints import load
 from bleuprint.training.epochs import EPOCH, epochs
+from bleuprint.training.save_dir import Options, write_options
 
-BEFORE = "checkpoint_before.pt"  # at an epoch's end the last one of its midst
+BEFORE = "checkpoint_before.pt"  # the checkpoint_last.pt before the present one
 
 
 def sound(path: Path) -> bool:
-    """Whether a checkpoint is whole: torch writes zip archives, with a checksum of each tensor."""
+    """Return whether a checkpoint is whole: torch writes zip archives, with a checksum of each tensor."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except Exception:  # whatever zipfile makes of damaged headers: there are a dozen kinds
+    except Exception:  # zipfile raises one of a dozen kinds for damaged headers
         return False
 
 
 def loads(path: Path) -> bool:
-    """Whether torch reads it, too: it takes some damage to headers amiss that zipfile does not see."""
+    """Return whether torch can read a checkpoint: some damage to headers stops torch and not zipfile."""
     try:
         load(path, mmap=True)
     except Exception:
@@ -33,54 +37,59 @@ def loads(path: Path) -> bool:
 
 
 def ready(save_dir: Path, choice: str) -> list[str]:
-    """Let `checkpoint_last.pt` be the newest checkpoint that is whole, or none.
+    """Make `checkpoint_last.pt` the newest checkpoint that is whole; remove it if there is none.
 
     Args:
         save_dir: fairseq-train's.
-        choice: what the result is made of, as `training.checkpoint`.
+        choice: which checkpoints make the model, as `training.checkpoint`.
 
     Returns:
         What was done, in sentences.
 
     Raises:
-        DataError: a checkpoint chosen by its score is damaged, and training on would not make it again.
+        DataError: a checkpoint chosen by its score is damaged, and further training would not recompute it.
     """
-    for left in [*save_dir.glob(".checkpoint*.part"), *save_dir.parent.glob(".checkpoint.pt.*.part")]:
-        left.unlink()  # half written when a process was killed
+    for unfinished in [*save_dir.glob(".checkpoint*.part"), *save_dir.parent.glob(".checkpoint.pt.*.part")]:
+        unfinished.unlink()  # half written when a process was killed
     last, best = save_dir / "checkpoint_last.pt", save_dir / "checkpoint_best.pt"
     damaged = [path for path in sorted(save_dir.glob("checkpoint*.pt")) if not sound(path)]
     if last.exists() and last not in damaged and not loads(last):
         damaged += [path for path in sorted(save_dir.glob("checkpoint*.pt")) if path.samefile(last)]
-    # One that is another name of the last is made again with it
-    again = [path for path in damaged if last in damaged and path.samefile(last)]
+    # Other names of the last one are recomputed with it
+    recomputed = [path for path in damaged if last in damaged and path.samefile(last)]
     for path in damaged:
         by_score = path == best if choice == "best" else EPOCH.fullmatch(path.name) and choice.endswith("_best")
-        if by_score and path not in again:
-            raise DataError(f"{path} is damaged, and training on would not make it again; {ANEW}")
-    said = []
+        if by_score and path not in recomputed:
+            raise DataError(f"{path} is damaged, and further training would not recompute it; {AFRESH}")
+    sentences = []
     for path in damaged:
         os.replace(path, path.with_name(f"{path.name}.damaged"))
-        said.append(f"WARNING: {path} is damaged and was set aside as {path.name}.damaged.")
+        sentences.append(f"WARNING: {path} is damaged and was renamed {path.name}.damaged.")
     if last in damaged:
         whole = epochs(save_dir)
-        before = [whole[max(whole)]] if whole else [path for path in (save_dir / BEFORE, best) if path.exists()]
-        if before:
-            link(before[0], last)
-        said.append(f"The training goes on from {before[0].name}." if before else "The training begins anew.")
-    return said
+        older = [whole[max(whole)]] if whole else [path for path in (save_dir / BEFORE, best) if path.exists()]
+        if older:
+            link(older[0], last)
+            sentences.append(f"The training resumes from {older[0].name}.")
+        else:
+            sentences.append("The training starts from the beginning.")
+    return sentences
 
 
+@exit_with_message()
 def main() -> None:
-    """Entry point; what cannot be mended ends in one sentence."""
+    """Prepare the --save-dir; end in one sentence if a checkpoint is lost that cannot be recomputed."""
     parser = argparse.ArgumentParser(prog="bleuprint.training.resume", description=__doc__)
     parser.add_argument("--save-dir", type=Path, required=True, help="fairseq-train's --save-dir")
-    parser.add_argument("--choose", choices=CHOICES, required=True)
+    parser.add_argument("--choose", choices=CHOICES, required=True, help="which checkpoints make the model")
+    parser.add_argument("--epochs", type=int, help="how many are averaged, by their scores; the others are removed")
+    parser.add_argument("--bf16", action="store_true", help="compute matrix products in bfloat16")
+    parser.add_argument("--deterministic", action="store_true", help="use deterministic algorithms only")
     arguments = parser.parse_args()
-    try:
-        for sentence in ready(arguments.save_dir, arguments.choose):
-            print(f"bleuprint: {sentence}", file=sys.stderr)
-    except DataError as error:
-        sys.exit(f"bleuprint: {error}")
+    average = {} if arguments.epochs is None else {"average": arguments.choose, "epochs": arguments.epochs}
+    write_options(arguments.save_dir, Options(arguments.bf16, arguments.deterministic, **average))
+    for sentence in ready(arguments.save_dir, arguments.choose):
+        print(f"bleuprint: {sentence}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from bleuprint.config.schema.corpus import Corpus, Demo, Expected, Files, Iwslt14, Local
-from bleuprint.config.schema.fairseq import Decoding, Flags, Model, Training
+from bleuprint.config.schema.decoding import Decoding
+from bleuprint.config.schema.fairseq import Flags, Model, Training
 from bleuprint.config.schema.section import Language, Name, Section
 
 __all__ = [
@@ -28,107 +29,154 @@ UNPASSABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Text(Section):
-    """The text stage."""
+    """The text stage. The tokenisers are those of text/tokenisers.py; bleuprint.plan.choices checks the name."""
 
-    tokenizer: Literal["moses", "none"]
+    tokenizer: str
+    """How text is split into tokens: {tokenisers}. `none` is for text that is tokenised already, but not segmented (no
+    token may end in `@@`, nor in `<s>`, `<pad>`, `</s>` or `<unk>`); the hypotheses are then not detokenised either."""
     lowercase: bool
+    """Lower-case the text after tokenising."""
     min_tokens: PositiveInt
+    """A training pair is left out if a side has fewer tokens."""
     max_tokens: PositiveInt
+    """A training pair is left out if a side has more tokens."""
     max_ratio: Annotated[float, Field(ge=1)]
+    """A training pair is left out if one side is more than this many times longer than the other; 1 or more."""
     valid_every: Annotated[int, Field(ge=2)]
+    """Where the corpus has no validation set, every n-th cleaned training pair goes into one; 2 or more."""
     merges: PositiveInt
+    """Number of BPE merges, learnt on both languages together."""
     joined_dictionary: bool
+    """Use one dictionary for both languages (`--joined-dictionary`)."""
 
 
 class Metric(Section):
-    """One score by sacrebleu."""
+    """One score by sacrebleu. The metrics are those of scoring/metrics.py; bleuprint.plan.choices checks the name."""
 
-    metric: Literal["bleu", "chrf", "ter"]
+    metric: str
+    """The metric: {metrics}."""
     text: Literal["tokens", "detokenised"]
+    """What is compared: `tokens`, the hypothesis without BPE with the tokenised reference; or `detokenised`, running
+    text with the corpus' raw reference."""
     lowercase: bool
+    """Ignore case."""
     tokenize: Literal["none", "13a", "intl", "char", "zh"] | None = None
+    """sacrebleu's tokeniser, for `bleu`: `none`, `13a`, `intl`, `char` or `zh`."""
 
 
 class Scoring(Section):
     """The scores of a run, by name."""
 
     metrics: Annotated[dict[Name, Metric], Field(min_length=1)]
+    """The metrics, each under a name of your choice; the conclusions and the order of the report go by the first name
+    of the alphabet."""
     resamples: Annotated[int, Field(ge=100, le=10_000)]
+    """Number of bootstrap resamples for each score's 95 % interval, and of resamples and trials for the report's paired
+    tests; 100 to 10000."""
 
 
 class Report(Section):
     """What the report compares; no part of any stage's identity."""
 
     baseline: str | None
+    """The group of runs that all others are tested against: its label in the report, or a recipe, model, corpus,
+    override or run that names it alone, as in `overrides="report.baseline=transformer"`; null: the first group."""
 
 
 class Published(Section):
-    """The score that a recipe should reach; `low` and `high` are the bounds within which it counts as reproduced."""
+    """The score that a recipe should reach."""
 
     metric: Name
+    """The name of the metric in `scoring`."""
     low: float
+    """The lowest score that counts as reproduced."""
     high: float | None
+    """The highest score that counts as reproduced, or null."""
     source: str
+    """Where the score was published."""
 
 
 class Runtime(Section):
     """How things are computed; no part of any result's identity."""
 
     device: Literal["auto", "cpu", "cuda"]
+    """`auto` (a GPU if one is visible), `cpu` or `cuda`. On a CPU, `auto` refuses a training of more than about 12
+    hours, and `cpu` insists on it."""
     threads: PositiveInt | None
+    """CPU threads per job; null: all that `--cores` allows. Trainings and decodings on GPUs divide the cores among them
+    instead."""
     mirror: str | None
+    """A folder that is searched for a corpus' files before any source, or null."""
     fingerprint: Literal["error", "warning"]
+    """What happens if the text differs from the corpus' `expected`: `error` stops, `warning` continues."""
     log_interval: PositiveInt
+    """Updates between two lines of the training log."""
     tensorboard: bool
+    """Let fairseq also write TensorBoard event files, into `results/training/KEY/tensorboard`."""
     jobs_per_gpu: Annotated[int, Field(ge=1, le=16)]
+    """Number of trainings and decodings that may share one GPU; further ones wait; 1 to 16."""
 
 
 class Experiment(Section):
-    """One fully resolved config: config/config.yaml without the recipe, which only sets the others' keys."""
+    """A fully resolved config: config/config.yaml without the recipe, which only sets keys of the other groups."""
 
     corpus: Corpus
+    """Parallel text."""
     text: Text
+    """Tokenising, cleaning and segmenting."""
     model: Model
+    """Architecture and sizes."""
     training: Training
+    """How the model is trained."""
     decoding: Decoding
+    """How the test set is translated."""
     scoring: Scoring
+    """The metrics."""
     runtime: Runtime
+    """How things are computed."""
     report: Report
+    """What the report compares."""
     source: Language
+    """The language that is translated from."""
     target: Language
+    """The language that is translated into."""
     seed: Annotated[int, Field(ge=0)]
+    """fairseq's `--seed`: initialisation, dropout, batch order; 0 or more."""
     expected: Published | None
+    """The published score that a recipe should reach, or null; recipes set it."""
 
     @model_validator(mode="before")
     @classmethod
     def can_be_passed_on(cls, values: Any) -> Any:
-        """No command line can carry a NUL, and no file half a surrogate pair."""
+        """Check that every string can be passed on: no command line carries a NUL, no file half a surrogate pair."""
         for key, value in _texts(values, ""):
             if UNPASSABLE.search(value):
-                raise ValueError(f"{key}={value!r}: holds a NUL or what is no Unicode; no command can be given that")
+                raise ValueError(
+                    f"{key}={value!r}: holds a NUL or an invalid Unicode character, which no command can be given"
+                )
         return values
 
     @model_validator(mode="after")
     def names_each_flag_once(self) -> "Experiment":
-        """A flag in both `model` and `training` would leave it open which one fairseq obeys."""
+        """Check that no flag is in both `model` and `training`, where fairseq would obey one of them."""
         if both := sorted(self.model.flags().keys() & self.training.flags().keys()):
             raise ValueError(f"{both[0]}: is set in model and in training; set it in one of them")
         return self
 
     @model_validator(mode="after")
     def counts_each_model_once(self) -> "Experiment":
-        """A model that takes part twice would weigh twice."""
+        """Check that no model takes part in the ensemble twice, where it would count twice."""
         seeds = [self.seed, *self.decoding.ensemble]
         if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
             others = ",".join(map(str, self.decoding.ensemble))
             raise ValueError(
                 f"decoding.ensemble=[{others}]: seed {twice[0]} would take part twice; the run's own, {self.seed}, "
-                "takes part anyhow, so name the others, each once"
+                "always takes part, so name the others, each once"
             )
         return self
 
     def resolved(self) -> dict[str, Any]:
-        """What the report and a run's config.yaml show of it."""
+        """Return what the report and a run's config.yaml show of it."""
         values = self.model_dump(mode="json", exclude={"runtime", "report"})
         for section in ("training", "decoding"):
             for key in getattr(self, section).idle():
@@ -137,7 +185,7 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def speaks_both(self) -> "Experiment":
-        """Source and target must be the corpus' two languages."""
+        """Check that source and target are the corpus' two languages."""
         if self.source == self.target or not {self.source, self.target} <= set(self.corpus.languages):
             raise ValueError(
                 f"source={self.source} target={self.target}: the corpus holds "
@@ -147,7 +195,7 @@ class Experiment(Section):
 
 
 def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Every string in `value`, keys of mappings too, with where it stands."""
+    """Yield every string in `value`, keys of mappings too, each with its dotted key."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""config/model, config/training, config/decoding: the groups whose keys are fairseq's flags."""
+"""config/model and config/training, and the base of all groups whose keys are flags of fairseq."""
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -11,11 +11,11 @@ Switch = Annotated[Literal["True", "False"], BeforeValidator(lambda value: str(v
 
 
 class Flags(Section):
-    """A group whose keys are fairseq's flags, also such as no file names; `own` keys are bleuprint's."""
+    """A group whose keys are flags of fairseq, known to the schema or not; `own` names keys that are bleuprint's."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     own: ClassVar[frozenset[str]] = frozenset()
-    # What the rules set themselves: folders, device and log, the run's seed, what is decoded
+    # Flags that the rules set: folders, device and log, the run's seed, the set that is decoded
     reserved: ClassVar[frozenset[str]] = frozenset(
         {
             "save_dir",
@@ -34,93 +34,153 @@ class Flags(Section):
 
     @model_validator(mode="after")
     def leaves_the_rules_alone(self) -> Self:
-        """A flag that the pipeline sets would be set twice, or break what comes after."""
+        """Check that no flag is one that the pipeline sets itself."""
         for key in sorted(self.reserved & (self.model_extra or {}).keys()):
             raise ValueError(f"{key}: bleuprint sets this flag itself; it cannot be given")
         return self
 
     def flags(self) -> dict[str, Any]:
-        """The keys that fairseq's command line gets."""
+        """Return the keys that fairseq's command line gets."""
         return self.model_dump(exclude=set(self.own), exclude_none=True)
 
     def identity(self) -> dict[str, Any]:
-        """As for any section; a key that is null counts as one that is not there."""
+        """Return the keys that can change the stage's output; a key that is null counts as missing."""
         return self.model_dump(exclude=set(self.how), exclude_none=True, mode="json")
 
 
 class Model(Flags):
-    """What is trained: architecture, sizes, dropout."""
+    """The model: architecture, sizes, dropout."""
 
     arch: str
+    """fairseq's named architecture."""
     encoder_layers: PositiveInt | None = None
+    """Number of layers of the encoder."""
     decoder_layers: PositiveInt | None = None
+    """Number of layers of the decoder."""
     encoder_embed_dim: PositiveInt | None = None
+    """Width of the encoder's embeddings and layers."""
     decoder_embed_dim: PositiveInt | None = None
+    """Width of the decoder's embeddings and layers."""
     encoder_conv_dim: PositiveInt | None = None
+    """Width of the encoder's convolutions."""
     decoder_conv_dim: PositiveInt | None = None
+    """Width of the decoder's convolutions."""
     encoder_ffn_embed_dim: PositiveInt | None = None
+    """Width of the encoder's feed-forward layers."""
     decoder_ffn_embed_dim: PositiveInt | None = None
+    """Width of the decoder's feed-forward layers."""
     encoder_attention_heads: PositiveInt | None = None
+    """Attention or convolution heads of the encoder."""
     decoder_attention_heads: PositiveInt | None = None
+    """Attention or convolution heads of the decoder."""
     encoder_kernel_size_list: list[PositiveInt] | None = None
+    """Kernel width in tokens, one for each layer of the encoder."""
     decoder_kernel_size_list: list[PositiveInt] | None = None
+    """Kernel width in tokens, one for each layer of the decoder."""
     encoder_conv_type: Literal["lightweight", "dynamic"] | None = None
+    """`lightweight` or `dynamic`."""
     decoder_conv_type: Literal["lightweight", "dynamic"] | None = None
+    """`lightweight` or `dynamic`."""
     encoder_glu: Literal[0, 1] | None = None
+    """Gated linear units in the encoder, 0 or 1."""
     decoder_glu: Literal[0, 1] | None = None
+    """Gated linear units in the decoder, 0 or 1."""
     dropout: float | None = None
+    """Share of outputs dropped, 0 to 1."""
     attention_dropout: float | None = None
+    """Share of attention weights dropped, 0 to 1."""
     activation_dropout: float | None = None
+    """Share dropped inside the feed-forward layers of a Transformer, 0 to 1."""
     weight_dropout: float | None = None
+    """Share of convolution weights dropped, 0 to 1."""
     share_decoder_input_output_embed: bool | None = None
+    """Use one matrix for the decoder's input and output."""
     share_all_embeddings: bool | None = None
+    """Use one matrix for the encoder's input, too; this needs `text=joined`."""
 
 
 class Training(Flags):
-    """How it is trained, and which checkpoint becomes the model."""
+    """How the model is trained, and which checkpoint is decoded."""
 
-    # fp16: only where there is a GPU; fairseq has a flag bf16, too, which wants a TPU
+    # fp16 is passed on only where there is a GPU; fairseq's own flag bf16 needs a TPU
     own = frozenset({"fp16", "bf16", "deterministic", "checkpoint", "average_last", "average_epochs"})
     optimizer: str
+    """fairseq's name of the optimizer."""
     adam_betas: str | None = None
+    """Adam's two decay rates, as text."""
     clip_norm: float | None = None
+    """Gradients are scaled down to this norm; 0: never."""
     weight_decay: float | None = None
+    """Weight decay."""
     lr: float | list[float]
+    """Highest learning rate; fairseq takes a list, one rate for each epoch, only with `lr_scheduler: fixed`."""
     lr_scheduler: str
+    """fairseq's name of the schedule."""
     warmup_updates: int | None = None
+    """Number of updates in which the rate rises."""
     warmup_init_lr: float | None = None
+    """Rate that the warm-up starts from; fairseq's default is 0."""
     criterion: str
+    """Name of the loss; SimCut's is bleuprint's, the others are fairseq's."""
     label_smoothing: float | None = None
+    """Share of probability spread over the vocabulary, 0 to 1."""
     rdrop_alpha: Annotated[float, Field(ge=0)] | None = None
+    """Weight of R-Drop's divergence between two passes with different dropout."""
     simcut_alpha: Annotated[float, Field(ge=0)] | None = None
+    """Weight of SimCut's divergence between a pass and one with tokens cut."""
     simcut_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Probability that a token is cut, 0 to 1."""
     max_tokens: PositiveInt
+    """Tokens per batch (on each GPU)."""
     max_epoch: PositiveInt | None = None
+    """End after this number of epochs."""
     max_update: PositiveInt | None = None
+    """End after this number of updates; with both, the first to be reached ends the training; one must be given."""
     update_epoch_batch_itr: Switch
+    """Make the batches anew in each epoch, so that a resumed training equals an undisturbed one."""
     eval_bleu: bool | None = None
+    """Translate the validation set after each epoch."""
     eval_bleu_args: dict[str, Any] | None = None
+    """How to translate it, as flags of the search: `beam`, `max_len_a`, `max_len_b` (longest output: a · source length
+    + b tokens)."""
     eval_bleu_detok: str | None = None
+    """fairseq's name of the detokeniser."""
     eval_bleu_remove_bpe: bool | None = None
+    """Undo BPE first."""
     best_checkpoint_metric: str | None = None
+    """What `checkpoint: best`, `average_best` and `average_around_best` go by; the default is the validation loss."""
     maximize_best_checkpoint_metric: bool | None = None
+    """The highest value is the best, not the lowest."""
     fp16: bool
+    """Half precision, in training and decoding; passed on only where there is a GPU, without effect on a CPU."""
     bf16: bool | Literal["auto"]
+    """Matrix products of the training in bfloat16, by torch's autocast, on a CPU and on a GPU (untried there); weights,
+    gradients, optimizer, loss, validation and decoding stay float32. It is for processors that have units for bfloat16,
+    and refused on others; `auto` uses it on a CPU that has them. This is not fairseq's flag of that name, which needs a
+    TPU."""
     deterministic: bool
+    """On a GPU use torch's deterministic algorithms, in training and decoding, which are slower; an operation that has
+    none is named in the log. On a CPU the same seed always gives the same bits."""
     checkpoint: Literal["best", "last", "average", "average_best", "average_around_best"]
+    """The model that decodes: `best`, `last`, or the average of several epochs: `average`, `average_best` or
+    `average_around_best`, see below."""
     average_last: PositiveInt
+    """With `average`: the number of last epochs that are averaged (fewer if there are fewer); this number of
+    checkpoints is kept."""
     average_epochs: PositiveInt
+    """With `average_best` and `average_around_best`: the number of epochs that are averaged (fewer if there are
+    fewer)."""
 
     @model_validator(mode="after")
     def ends(self) -> "Training":
-        """fairseq trains for ever without a limit."""
+        """Check that the training ends: without a limit fairseq trains for ever."""
         if self.max_epoch is None and self.max_update is None:
             raise ValueError("needs an end: set training.max_epoch or training.max_update")
         return self
 
     @model_validator(mode="after")
     def leaves_what_is_averaged(self) -> "Training":
-        """Found out only after the training otherwise."""
+        """Check that the checkpoints that will be averaged are kept: else the training would be in vain."""
         missing = {"no_epoch_checkpoints"} if self.checkpoint.startswith("average") else set()
         missing |= {"disable_validation"} if self.by_score else set()
         for key in sorted(key for key in missing if (self.model_extra or {}).get(key)):
@@ -131,91 +191,37 @@ class Training(Flags):
 
     @model_validator(mode="after")
     def has_one_precision(self) -> "Training":
-        """Products are in one type."""
+        """Check that at most one of fp16 and bf16 is set."""
         if self.fp16 and self.bf16:
             raise ValueError("fp16 and bf16 exclude each other; set one of them to false")
         return self
 
     @model_validator(mode="after")
     def ends_the_same(self) -> "Training":
-        """fairseq's count of epochs without progress and its clock begin anew when a training is gone on with."""
+        """Refuse what ends a resumed training elsewhere: fairseq restarts its clock and its count of bad epochs."""
         for key in sorted({"patience", "stop_time_hours"} & (self.model_extra or {}).keys()):
             raise ValueError(f"{key}: an interrupted training would end elsewhere; set training.max_epoch instead")
         return self
 
     def identity(self) -> dict[str, Any]:
-        """As for any section; `average_last` counts where it is averaged, `deterministic` and `bf16` if true."""
+        """Return the keys that can change the model; those that are false or unused here are left out."""
         idle = {"average_last"} if self.checkpoint != "average" else set()
         idle |= {key for key in ("deterministic", "bf16") if not getattr(self, key)}
         return {key: value for key, value in super().identity().items() if key not in idle | self.idle()}
 
     def idle(self) -> set[str]:
-        """`average_epochs`, where epochs are not averaged by their score."""
+        """Return `average_epochs`, where epochs are not averaged by their score."""
         return set() if self.by_score else {"average_epochs"}
 
     @property
     def by_score(self) -> bool:
-        """Whether it hangs on validation which epochs are averaged."""
+        """Whether the epochs to average are chosen by their validation score."""
         return self.checkpoint in ("average_best", "average_around_best")
 
     def flags(self) -> dict[str, Any]:
-        """fairseq's flags; the last epochs are kept where they are to be averaged."""
+        """Return fairseq's flags, among them how many epochs are kept to be averaged."""
         if self.checkpoint == "average":
             return super().flags() | {"keep_last_epochs": self.average_last}
-        if self.by_score:  # bleuprint's plugin removes what cannot be needed
+        if self.by_score:  # bleuprint's plugin removes those that cannot be averaged any more
             return super().flags() | {"keep_last_epochs": -1}
         return {"keep_last_epochs": 1} | super().flags()
-
-
-class Grid(Section):
-    """What is tried on the validation set: each beam with each length penalty; null: the one of `decoding` alone."""
-
-    beam: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
-    lenpen: Annotated[list[float], Field(min_length=1)] | None = None
-
-    @model_validator(mode="after")
-    def tries_something(self) -> Self:
-        """An empty grid is a slip."""
-        if not self.beam and not self.lenpen:
-            raise ValueError("decoding.tune: give it values of beam or lenpen, or null")
-        return self
-
-
-class Decoding(Flags):
-    """How the test set is translated, and by which models.
-
-    Which engine it comes to, decoding/engine.py tells from the whole experiment.
-    """
-
-    how = frozenset({"engine", "compute_type"})
-    own = how | {"ensemble", "tune"}
-    beam: PositiveInt
-    lenpen: float
-    remove_bpe: Literal[True]
-    max_tokens: PositiveInt
-    required_batch_size_multiple: Literal[1]
-    engine: Literal["fairseq", "ctranslate2", "auto"]
-    compute_type: Literal["float32", "int8"]
-    ensemble: tuple[Annotated[int, Field(ge=0)], ...]
-    tune: Grid | None
-
-    def idle(self) -> set[str]:
-        """`ensemble` and `tune` where they are not used."""
-        return {key for key in ("ensemble", "tune") if not getattr(self, key)}
-
-    def grid(self) -> dict[str, list[Any]]:
-        """The values of `beam` and `lenpen` to be tried on the validation set; empty where none are."""
-        if self.tune is None:
-            return {}
-        return {"beam": self.tune.beam or [self.beam], "lenpen": self.tune.lenpen or [self.lenpen]}
-
-    def identity(self) -> dict[str, Any]:
-        """As for any section; of a tuned `beam` and `lenpen` only what is tried, and the ensemble's seeds in order."""
-        values = {key: value for key, value in super().identity().items() if key not in self.idle()}
-        if self.tune is not None:
-            values = {key: value for key, value in values.items() if key not in self.grid()} | {"tune": self.grid()}
-        return values | ({"ensemble": sorted(self.ensemble)} if self.ensemble else {})
-
-    def flags(self) -> dict[str, Any]:
-        """fairseq's flags; without `beam` and `lenpen` where the validation set decides them."""
-        return {key: value for key, value in super().flags().items() if key not in self.grid()}

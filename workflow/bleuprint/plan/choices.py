@@ -1,0 +1,29 @@
+"""Check the names that registries above the schema give a meaning to, before any job.
+
+The schema takes any word for them, so that a new metric or tokeniser is added in its registry alone.
+"""
+
+from collections.abc import Collection
+
+from bleuprint.config.compose import ConfigError
+from bleuprint.config.schema import Experiment
+from bleuprint.scoring.metrics import METRICS
+from bleuprint.text.tokenisers import TOKENISERS
+
+
+def check_choices(experiment: Experiment) -> None:
+    """Check that the config's tokeniser and metrics exist.
+
+    Raises:
+        ConfigError: one does not; the message names the choices.
+    """
+    _check("text.tokenizer", experiment.text.tokenizer, TOKENISERS)
+    for name, metric in experiment.scoring.metrics.items():
+        _check(f"scoring.metrics.{name}.metric", metric.metric, METRICS)
+
+
+def _check(key: str, value: str, choices: Collection[str]) -> None:
+    """Check one key; the message is worded as pydantic words a wrong choice."""
+    if value not in choices:
+        *others, last = [repr(choice) for choice in choices]
+        raise ConfigError(f"{key}={value}: input should be {', '.join(others)} or {last}")

@@ -1,0 +1,72 @@
+"""How the rules' commands run: device, launcher, log, and the flags of bleuprint's own programs beside fairseq's.
+
+Nothing here decides a result. Each function takes the plan and the key of a stage's folder, and returns pieces of the
+rule's command, quoted for the shell; a rule names them one by one, as `{params.how[launcher]}`.
+"""
+
+import shlex
+
+from bleuprint.corpus import arguments
+from bleuprint.decoding.engine import translate_how
+from bleuprint.machine.device import launcher, uses_bf16, uses_gpu
+from bleuprint.plan.fairseq_flags import PLUGIN, generate_how, train_how
+from bleuprint.plan.keys import Plan
+from bleuprint.text.fingerprint import expected
+from bleuprint.training import checkpoint_flags, progress_flags, resume_flags
+
+Pieces = dict[str, str]
+
+
+def raw_text(plan: Plan, key: str) -> Pieces:
+    """Return `sources`: where the corpus comes from."""
+    return {"sources": shlex.join(arguments(plan.stage("corpus", key).experiment.corpus, plan.runtime))}
+
+
+def binarise(plan: Plan, key: str) -> Pieces:
+    """Return `expected`, the known fingerprints as JSON, and `difference`, what happens if the text has others."""
+    choice = plan.stage("text", key).choice
+    return {"expected": shlex.quote(expected(choice)), "difference": plan.runtime.fingerprint}
+
+
+def train(plan: Plan, key: str) -> Pieces:
+    """Return `launcher`, `fairseq` (flags) and the flags of `resume`, `progress` and `checkpoint`."""
+    experiment, runtime = plan.stage("training", key).experiment, plan.runtime
+    training = experiment.training
+    deterministic = training.deterministic and uses_gpu(runtime)  # on a CPU the bits are the same anyway
+    return {
+        "launcher": launcher(runtime, training.deterministic),
+        "fairseq": train_how(experiment, runtime, f"results/training/{key}"),
+        "resume": resume_flags(training, uses_bf16(training, runtime), deterministic),
+        "progress": progress_flags(training),
+        "checkpoint": checkpoint_flags(training),
+    }
+
+
+def translate(plan: Plan, key: str) -> Pieces:
+    """Return `launcher`, `path` (models), `tuned` (the flags that tuning picked), `fairseq` (flags) and `target`.
+
+    The models and the target language do decide the result, but the stage's identity holds them already.
+    """
+    experiment, runtime = plan.stage("decoding", key).experiment, plan.runtime
+    return {
+        "launcher": launcher(runtime, experiment.training.deterministic),
+        "path": ":".join(plan.checkpoints(key)),
+        "tuned": "".join(f"$(cat {file}) " for file in plan.tuned(key, "tuned.flags")),
+        "fairseq": generate_how(experiment, runtime),
+        "target": experiment.target,
+    }
+
+
+def convert(plan: Plan, key: str) -> Pieces:
+    """Return `plugin`: the folder of bleuprint's fairseq plugin."""
+    return {"plugin": shlex.quote(str(PLUGIN))}
+
+
+def translate_converted(plan: Plan, key: str) -> Pieces:
+    """Return `launcher`, `flags` and the `source` language, which the stage's identity holds already."""
+    experiment, runtime = plan.stage("decoding", key).experiment, plan.runtime
+    return {
+        "launcher": launcher(runtime, deterministic=False),
+        "flags": translate_how(experiment, runtime),
+        "source": experiment.source,
+    }

@@ -1,0 +1,107 @@
+# Providers: functions that rules name in `input` and `params`. Most take a stage's word and return a function of the
+# job's wildcards, which Snakemake calls.
+#
+# Snakemake reruns a finished job whose params differ from the last call's. That is right for what decides a result, and
+# wrong for how the result is computed: device, threads, mirrors, logs. It does not compare params that are functions of
+# `threads`, which it takes to follow from the number of threads. So what only changes the `how` is given to Snakemake
+# as a function of `threads`, needed or not; what decides a result never is.
+
+from operator import attrgetter
+
+from bleuprint.decoding import engine
+from bleuprint.files import canonical
+from bleuprint.machine.device import model_threads, uses_gpu
+from bleuprint.plan import how as pieces
+
+CORES = workflow.cores or 1
+THREADS = PLAN.runtime.threads or CORES
+# Snakemake formats the path, so that braces in the checkout's are doubled
+ENVIRONMENT = f"{workflow.basedir}/envs/bleuprint.yaml".replace("{", "{{").replace("}", "}}")
+MODEL_THREADS = model_threads(PLAN.runtime, CORES)  # of a training or decoding
+GPU = int(uses_gpu(PLAN.runtime))  # how many it takes
+
+
+def results(stage, *files):
+    """Return the paths of `files` in all folders of a stage."""
+    return [f"results/{stage}/{key}/{file}" for key in PLAN.stages[stage] for file in files]
+
+
+def upstream(stage, wanted, file):
+    """Provide the path of `file` in the stage `wanted` that the stage builds on."""
+    return lambda wildcards: PLAN.upstream(stage, wildcards[stage], wanted, file)
+
+
+def identity(stage):
+    """Provide the canonical JSON of all that decides the stage's result."""
+    return lambda wildcards: PLAN.stage(stage, wildcards[stage]).identity
+
+
+def what(stage, function):
+    """Provide `function(experiment)`, which decides the result: another value reruns the job."""
+    return lambda wildcards: function(PLAN.stage(stage, wildcards[stage]).experiment)
+
+
+def how(stage, function):
+    """Provide `function(plan, key)`, pieces of the command that decide no result: other values rerun nothing."""
+    return lambda wildcards, threads: function(PLAN, wildcards[stage])
+
+
+def chunks(wildcards, threads):
+    """Return the workers of fairseq-preprocess: twice the threads, as it does one chunk alone after the others."""
+    return 2 * threads
+
+
+def memory(mb):
+    """Provide so many megabytes for each thread."""
+    return lambda wildcards, threads: mb * threads
+
+
+# The decoding stage
+
+
+def decoded_by(name):
+    """Return a pattern of the folders that an engine decodes, so that each rule makes only those of its engine."""
+    keys = [key for key, stage in PLAN.stages["decoding"].items() if engine.engine(stage.experiment) == name]
+    return "|".join(keys) or "none"
+
+
+def grid(experiment):
+    """Return the canonical JSON of the beams and length penalties to try."""
+    return canonical(experiment.decoding.grid())
+
+
+def checkpoints(wildcards):
+    """Return the models that decode together."""
+    return PLAN.checkpoints(wildcards.decoding)
+
+
+def tuned(wildcards):
+    """Return what tuning leaves; nothing where nothing is tuned."""
+    return PLAN.tuned(wildcards.decoding, "tuned.json", "tuned.flags")
+
+
+# The report stage
+
+
+def run_files(wildcards):
+    """Return what a run is gathered from."""
+    run = PLAN.run(wildcards.run)
+    return [
+        run.file("text", "checks.json"),
+        run.file("training", "checkpoint.pt"),
+        run.file("training", "metrics.jsonl"),
+        *[f"results/training/{key}/checkpoint.pt" for key in run.ensemble],
+        *PLAN.tuned(run.keys["decoding"], "tuned.json"),
+        run.file("decoding", "hypotheses.txt"),
+        run.file("scoring", "scores.json"),
+    ]
+
+
+def description(wildcards):
+    """Return the canonical JSON of what the report says of a run."""
+    return PLAN.run(wildcards.run).description
+
+
+def asked(wildcards, threads):
+    """Return the canonical JSON of the words that ask for a run."""
+    return PLAN.run(wildcards.run).asked
