@@ -74,7 +74,7 @@ def bench_decode(folder: Path, archive: Path, share: int = SHARE) -> dict[str, f
 
 
 def bench_decode_all(folder: Path, archive: Path) -> dict[str, float]:
-    """The same of all sentences."""
+    """Measure the same on all sentences."""
     return bench_decode(folder, archive, share=1)
 
 
@@ -95,7 +95,7 @@ def endless_model(folder: Path, data: Path) -> None:
 
 
 def experiment(*overrides: str) -> Experiment:
-    """The default recipe."""
+    """Return the default recipe."""
     return experiments({"overrides": [*overrides, "runtime.device=cpu"]})[0].experiment
 
 
@@ -106,21 +106,21 @@ def readme(name: str) -> str:
 
 
 def fairseq(name: str) -> str:
-    """The pipeline's command for fairseq, hypotheses as long as the longest source of their batch."""
+    """Return the pipeline's command for fairseq; hypotheses are as long as the longest source of their batch."""
     limited = experiment("+decoding.max_len_a=1", "+decoding.max_len_b=0")
     flags = f"{generate(limited)} --results-path . {generate_how(limited, limited.runtime)}"
     return f"fairseq-generate {name} --path model.pt {flags} --user-dir {PLUGIN.absolute()}"
 
 
 def conversion(kind: str, text: Path) -> str:
-    """The pipeline's command for the conversion."""
+    """Return the pipeline's command for the conversion."""
     flags = quantisation(experiment("decoding.engine=ctranslate2", f"decoding.compute_type={kind}"))
     languages = f"--source_lang de --target_lang en --user_dir {PLUGIN.absolute()}"
     return f"ct2-fairseq-converter --model_path model.pt --data_dir {text}/bin {languages} {flags} --output_dir {kind}"
 
 
 def ctranslate2(kind: str, name: str) -> str:
-    """The pipeline's command for ctranslate2; its limit counts the end, for which fairseq makes one more step."""
+    """Return the pipeline's command for ctranslate2; its limit counts the end, where fairseq makes one more step."""
     length = ("+decoding.max_len_a=1", "+decoding.max_len_b=1")
     limited = experiment("decoding.engine=ctranslate2", f"decoding.compute_type={kind}", *length)
     flags = f"{ctranslate2_flags(limited)} {translate_how(limited, limited.runtime)} --threads {CORES}"

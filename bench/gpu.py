@@ -70,7 +70,7 @@ def refusal(device: str) -> str | None:
 
 
 def machine(device: str) -> dict[str, str]:
-    """What the figures belong to."""
+    """Return what the figures belong to."""
     import torch
 
     head = {"date": datetime.date.today().isoformat()}

@@ -65,13 +65,13 @@ class Point:
 
 
 def fairseq(program: str) -> list[str]:
-    """A command of fairseq's, wherever its scripts are."""
+    """Return a command of fairseq's, wherever its scripts are."""
     return [sys.executable, "-c", f"from fairseq_cli.{program} import cli_main; cli_main()"]
 
 
 @contextmanager
 def watched(command: list[str], seconds: float, environment: dict[str, str], folder: Path) -> Iterator[Iterator[str]]:
-    """The lines of a command's output as they come; after so many seconds, or at the block's end, it is ended.
+    """Yield the lines of a command's output; end it after so many seconds, or at the block's end.
 
     Raises:
         Failed: it ended by itself, and not well.
@@ -127,7 +127,7 @@ def training(experiment: Experiment, setting: Setting, place: Place, **flags: An
 
 
 def figures(split: str, line: str) -> dict[str, float] | None:
-    """What a line of fairseq's JSON log says of `train_inner` or `valid`; None if it is no such line."""
+    """Return what a line of fairseq's JSON log says of `train_inner` or `valid`; None if it is no such line."""
     found = re.search(rf"\| {split} \| (\{{.*\}})$", line)
     if found is None:
         return None
@@ -162,7 +162,7 @@ def speed(experiment: Experiment, setting: Setting, place: Place, seconds: float
 
 
 def curve(experiment: Experiment, setting: Setting, place: Place, save_dir: Path, seconds: float) -> list[Point]:
-    """The validations of a training, made and saved as its flags say; the clock starts with the first epoch.
+    """Return the validations of a training, saved as its flags say; the clock starts with the first epoch.
 
     Raises:
         Failed: no validation in that time.
@@ -185,7 +185,7 @@ def curve(experiment: Experiment, setting: Setting, place: Place, save_dir: Path
 
 
 def reached(points: list[Point], loss: float) -> Point:
-    """The first validation with at most this loss."""
+    """Return the first validation with at most this loss."""
     return next(point for point in points if point.loss <= loss)
 
 

@@ -51,7 +51,7 @@ class Report:
             self.rows.append({"measured": measured, "value": value, "unit": unit} | factor)
 
     def attempt(self, measured: str, seconds: float, measure: Callable[..., Any], *of: Any) -> Any:
-        """What `measure(*of, seconds)` finds in at most these seconds; None, and a row that says why, if nothing."""
+        """Return what `measure(*of, seconds)` measures in that time; None, and a row with the reason, if nothing."""
         seconds = min(seconds, self.deadline - time.monotonic())
         print(f"{measured} ...", flush=True)
         try:
@@ -80,13 +80,13 @@ def bench(report: Report, place: Place, scale: float) -> None:
 
 
 def recipe(model: str, cpu: bool) -> Experiment:
-    """The published recipe of an architecture; without a GPU a small model, a few updates and short output."""
+    """Return the published recipe of an architecture; without a GPU a small model, a few updates and short output."""
     trial = {"model": f"{model}_tiny", "overrides": TRIAL} if cpu else {}
     return experiments({"recipe": "readme" if model == "transformer" else model} | trial)[0].experiment
 
 
 def settings(experiment: Experiment, cpu: bool) -> dict[str, Setting]:
-    """The ways to train that are compared, by name."""
+    """Return the ways to train that are compared, by name."""
     flags = experiment.training.flags()
     larger = {"max_tokens": 4 * flags["max_tokens"], "lr": 2 * flags["lr"], "num_workers": 4}
     larger |= {"warmup_updates": flags["warmup_updates"] // 4}

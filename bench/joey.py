@@ -22,7 +22,7 @@ SAYS = "joeynmt update: "  # what joey_worker.py prints before an update's targe
 
 
 def environment() -> Path:
-    """The Python of JoeyNMT's own environment, made if it is missing."""
+    """Return the Python of JoeyNMT's own environment, which is made if it is missing."""
     python, made = ENVIRONMENT / "bin" / "python", ENVIRONMENT / ".complete"
     wanted = ROOT / "bench" / "joeynmt.txt"
     if not made.exists() or made.stat().st_mtime < wanted.stat().st_mtime:
@@ -38,7 +38,7 @@ def environment() -> Path:
 
 
 def command(python: Path, model: str, text: Path, place: Path, by_length: bool) -> list[str]:
-    """A training that says after each update how many target tokens it held.
+    """Return a training's command; after each update it prints how many target tokens it held.
 
     Args:
         python: of its environment.
@@ -62,7 +62,7 @@ def command(python: Path, model: str, text: Path, place: Path, by_length: bool) 
 
 
 def batched(pairs: list[tuple[str, str]], max_tokens: int) -> list[tuple[str, str]]:
-    """The pairs in an order in which JoeyNMT's batches hold sentences of about the same length, batches at random."""
+    """Order the pairs so that a batch of JoeyNMT's has sentences of about the same length; shuffle the batches."""
 
     def length(pair: tuple[str, str]) -> int:
         return max(len(side.split()) for side in pair) + 1

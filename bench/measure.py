@@ -12,12 +12,12 @@ CORES = "2"
 
 
 def program(name: str) -> str:
-    """The path of a command that is installed beside this Python."""
+    """Return the path of a command that is installed beside this Python."""
     return str(Path(sys.executable).with_name(name))
 
 
 def snakemake(*arguments: str) -> list[str]:
-    """A Snakemake call on two cores."""
+    """Return a Snakemake call on two cores."""
     return [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", CORES, *arguments]
 
 
@@ -42,7 +42,7 @@ def measure(command: list[str], folder: Path) -> tuple[float, float]:
 
 
 def median(command: list[str], folder: Path, times: int = 3) -> float:
-    """The median seconds of several runs."""
+    """Return the median seconds of several runs."""
     return statistics.median(measure(command, folder)[0] for _ in range(times))
 
 
@@ -53,7 +53,7 @@ def sample(archive: Path) -> list[str]:
 
 
 def prepared(folder: Path, archive: Path) -> Path:
-    """The text stage's folder of `archive`, made in `folder`/sample if it is not there yet."""
+    """Return the text stage's folder of `archive`, which is made in `folder`/sample if it does not exist."""
     place = folder / "sample"
     place.mkdir(exist_ok=True)
     measure(snakemake("text", *sample(archive)), place)

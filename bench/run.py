@@ -36,7 +36,7 @@ Results = dict[str, dict[str, Any]]
 
 
 def chosen(arguments: argparse.Namespace) -> list[str]:
-    """The parts to measure, in the order of ALL; without the archive those that need none."""
+    """Return the parts to measure, in the order of ALL; without the archive those that need none."""
     wanted = arguments.parts or (ALL if arguments.all else DEFAULT)
     there = arguments.archive.exists()
     if not there and ON_ARCHIVE & set(wanted):

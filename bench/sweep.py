@@ -13,7 +13,7 @@ from bleuprint.plan.keys import STAGES, planned
 
 
 def bench_sweep(folder: Path, archive: Path, runs: int = 500) -> dict[str, float]:
-    """A sweep of 500 runs: planned, then with made-up results for every stage, planned again, and reported."""
+    """Measure a sweep of 500 runs: planned, with made-up results for every stage planned again, and reported."""
     place = folder / "sweep"
     place.mkdir()
     os.chdir(place)

@@ -17,7 +17,7 @@ REFERENCE, REFERENCE_PARTS = 44.0, 18.0 + 15.0  # seconds: the whole, and learn-
 
 
 def bench_text(folder: Path, archive: Path) -> dict[str, float]:
-    """The text stage on `archive` and the reference's two slow parts on the same text: twice in turn, the means."""
+    """Measure the text stage on `archive` and the reference's two slow parts on the same text: means of two turns."""
     place = folder / "sample"  # where other parts find the text
     place.mkdir(exist_ok=True)
     turns = [text_turn(place, archive) for _ in range(2)]
@@ -47,7 +47,7 @@ def text_turn(folder: Path, archive: Path) -> tuple[float, float, float]:
 
 
 def bench_text_scale(folder: Path, *parallel: Path) -> dict[str, float]:
-    """The corpus and text stages on 340,000 pairs and on ten times as many, by repeating a smaller corpus."""
+    """Measure the corpus and text stages on 340,000 pairs and ten times as many, by repeating a smaller corpus."""
     figures: dict[str, float] = {}
     for name, times in (("340,000", 2), ("3,400,000", 20)):
         place = folder / name.replace(",", "")

@@ -102,7 +102,7 @@ class Training:
         self.seconds += time.monotonic() - began
 
     def peak(self) -> float:
-        """The largest resident memory of its main process so far, MiB."""
+        """Return the largest resident memory of its main process so far, in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
 
@@ -134,7 +134,7 @@ def bench_train(folder: Path, archive: Path) -> dict[str, float]:
 
 
 def figures(trainings: dict[str, Training]) -> dict[str, float]:
-    """The table's rows."""
+    """Return the table's rows."""
     speed = {name: training.tokens / training.seconds for name, training in trainings.items()}
     rows = {f"training, {name}, target tokens/s": value for name, value in speed.items()}
     for name in speed:

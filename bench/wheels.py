@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def locked(lock: str, names: set[str]) -> str:
-    """The entries of a lock for some packages, with their hashes.
+    """Return the entries of a lock for some packages, with their hashes.
 
     Raises:
         SystemExit: a package is not in it.

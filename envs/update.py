@@ -13,7 +13,7 @@ def pins() -> list[str]:
 
 
 def conda_files() -> dict[Path, str]:
-    """The conda environments that hold the same packages: file → its text."""
+    """Return the conda environments that hold the same packages: file → its text."""
     packages = "".join(f"      - {pin}\n" for pin in pins())
     body = f"channels: [conda-forge]\ndependencies:\n  - python >=3.11,<3.13\n  - pip\n  - pip:\n{packages}"
     written = "# Written by envs/update.py from the lock; do not edit.\n"

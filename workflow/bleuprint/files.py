@@ -74,7 +74,7 @@ def locked(file: int) -> bool:
 
 
 def full(folder: Path) -> str:
-    """The sentence for a full disk."""
+    """Return the sentence for a full disk."""
     return f"the disk of {folder} is full; make room, and the same command goes on."
 
 
@@ -92,22 +92,22 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value of a file."""
+    """Return the JSON value of a file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def canonical(value: Any) -> str:
-    """The one JSON text of `value`: sorted keys, no white space."""
+    """Return the one JSON text of `value`: sorted keys, no white space."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def short_hash(value: Any) -> str:
-    """The first eight hexadecimal digits of the SHA-256 of `value`'s canonical JSON: what names a stage's folder."""
+    """Return the first eight hexadecimal digits of the SHA-256 of `value`'s canonical JSON, which name a stage's folder."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:8]
 
 
 def sha256(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
+    """Return the file's SHA-256 in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -130,7 +130,7 @@ def decode_lines(data: bytes, name: str | Path) -> list[str]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file, without their line feeds.
+    """Return the lines of a UTF-8 file, without their line feeds.
 
     Raises:
         DataError: the file is no UTF-8.
@@ -139,7 +139,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def last_words(logs: list[str], folder: Path) -> str:
-    """What bleuprint's commands said to the user, out of Snakemake's many lines; and whether the disk is full.
+    """Return bleuprint's messages to the user, out of Snakemake's many lines, and whether the disk is full.
 
     Args:
         logs: Snakemake's logs, which hold those of failed jobs.

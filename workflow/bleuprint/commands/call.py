@@ -42,7 +42,7 @@ def forget_killed(workflow: Any) -> None:
 
 
 def begin(workflow: Any, plan: Plan, threads: int) -> None:
-    """What has to hold before the first job: this call is alone in the folder, and every training may start here.
+    """Check, before the first job, that this call is alone in the folder and that every training may start here.
 
     Args:
         workflow: Snakemake's.
@@ -95,7 +95,7 @@ def claim() -> None:
 
 
 def _lock(path: Path) -> int | None:
-    """The open file, locked for this process alone; None if others hold it.
+    """Open a file and lock it for this process alone; return None if others hold it.
 
     Raises:
         OSError: there are no locks here, as on some network file systems.
@@ -105,7 +105,7 @@ def _lock(path: Path) -> int | None:
 
 
 def _holders() -> list[psutil.Process]:
-    """The user's processes that have the jobs' lock open."""
+    """Return the user's processes that have the jobs' lock open."""
     wanted, found = JOBS.stat(), []
     for process in psutil.process_iter():
         with contextlib.suppress(OSError, psutil.Error):

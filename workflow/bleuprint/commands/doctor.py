@@ -38,7 +38,7 @@ Row = tuple[str, str, str | None]  # what, what was found, and what is wrong wit
 
 
 def stands(plan: Plan) -> list[Row]:
-    """The installation: Python, packages against the lock, fairseq's compiled parts, programs, GPU."""
+    """Check the installation: Python, packages against the lock, fairseq's compiled parts, programs, GPU."""
     pins = (
         dict(re.findall(r"^([\w.-]+)==(\S+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE)) if LOCK.exists() else {}
     )
@@ -178,7 +178,7 @@ def _source(file: str, mirror: str | None, tried: list[str]) -> Row:
 
 
 def costs(plan: Plan, missing: Missing, threads: int) -> tuple[list[list[str]], list[str]]:
-    """What each training that is to be computed costs, by timed steps.
+    """Return what each training that is to be computed costs, by timed steps.
 
     Returns:
         Rows of its folder, updates, target tokens/s, time and a checkpoint's size; and what went wrong, in sentences.
@@ -229,7 +229,7 @@ def steps(stage: Stage, threads: int) -> dict[str, float] | str:
 
 
 def refuse(plan: Plan, missing: Missing, threads: int, elsewhere: bool = False) -> None:
-    """What doctor finds without waiting, before the first job of a call.
+    """Check, before the first job of a call, what doctor can check without waiting.
 
     Args:
         plan: what the call is asked for.

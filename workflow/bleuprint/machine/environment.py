@@ -32,7 +32,7 @@ PATIENCE = 10  # seconds for git or nvidia-smi, which may hang on a sick file sy
 
 
 def facts() -> dict[str, Any]:
-    """The facts of this process; None or empty where something cannot be told, never an error.
+    """Return the facts of this process; None or empty where something is unknown, never an error.
 
     Returns:
         `processor`, `cores` (usable ones), `threads` (OMP_NUM_THREADS), `spin_count` (GOMP_SPINCOUNT: how long a thread
@@ -60,14 +60,14 @@ def facts() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The CPU's name as Linux gives it, else its architecture."""
+    """Return the CPU's name as Linux gives it, else its architecture."""
     lines = CPU.read_text(encoding="utf-8").splitlines() if CPU.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
 
 
 def distribution() -> str | None:
-    """The Linux distribution with its version."""
+    """Return the Linux distribution with its version."""
     try:
         return platform.freedesktop_os_release().get("PRETTY_NAME")
     except OSError:
@@ -75,7 +75,7 @@ def distribution() -> str | None:
 
 
 def nvidia() -> tuple[list[str], str | None]:
-    """The names of the machine's NVIDIA GPUs and their driver's version: the kernel's word, else nvidia-smi's."""
+    """Return the names of the machine's NVIDIA GPUs and their driver's version, by the kernel or else by nvidia-smi."""
     try:
         models = [path.read_text(encoding="utf-8") for path in sorted(NVIDIA.glob("gpus/*/information"))]
         module = (NVIDIA / "version").read_text(encoding="utf-8")
@@ -89,7 +89,7 @@ def nvidia() -> tuple[list[str], str | None]:
 
 
 def revision(root: Path) -> tuple[str | None, bool | None]:
-    """The commit of the checkout at `root`, and whether its tracked files differ from it; None where it is none."""
+    """Return the commit of the checkout at `root`, and whether tracked files differ; None where it is no checkout."""
     # A checkout around `root` is not ours: its commit would say nothing of this code
     prefix, _, commit = (_said("git", "-C", str(root), "rev-parse", "--show-prefix", "HEAD") or "-").partition("\n")
     if prefix:
@@ -106,7 +106,7 @@ def _number(variable: str) -> int | None:
 
 
 def _said(*command: str) -> str | None:
-    """What a command prints; None if it is not there or fails."""
+    """Return what a command prints; None if it does not exist or fails."""
     try:
         result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PATIENCE)
     except (OSError, subprocess.TimeoutExpired):

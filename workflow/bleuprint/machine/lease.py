@@ -43,7 +43,7 @@ def take(gpus: list[str], places: int) -> str | None:
 
 
 def _lock(name: str) -> int | None:
-    """The open and locked file of one place of a GPU; None if it is taken."""
+    """Open and lock the file of one place of a GPU; return None if it is taken."""
     file = _open(name)
     return file if locked(file) else None
 

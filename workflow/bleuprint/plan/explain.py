@@ -22,7 +22,7 @@ def finished(stage: str, key: str) -> bool:
 
 
 def explain(plan: Plan) -> str:
-    """A table of runs and stages, then for each folder to be computed why none that is there will do."""
+    """Return a table of runs and stages, then for each folder to be computed why no finished one will do."""
     missing = to_compute(plan)
     rows = [[run.name, *(_cell(plan, run, stage, missing) for stage in STAGES)] for run in plan.runs]
     lines = [tabulate(rows, headers=["run", *STAGES], disable_numparse=True), ""]
@@ -64,7 +64,7 @@ def _cell(plan: Plan, run: Run, stage: str, missing: set[tuple[str, str]]) -> st
 
 
 def _known(stage: str) -> dict[str, dict[str, Any]]:
-    """The slices of the finished folders of a stage."""
+    """Return the slices of the finished folders of a stage."""
     found = {}
     for path in sorted((RESULTS / stage).glob("*/config.yaml")):
         if finished(stage, path.parent.name):
@@ -102,7 +102,7 @@ def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
 
 
 def dotted(stage: str, key: str) -> str:
-    """A slice's key as it is written in overrides."""
+    """Return a slice's key as it is written in overrides."""
     if key == "decontaminate":  # done in the text stage, said of the corpus
         return f"corpus.{key}"
     return key if stage == "training" or key in ("source", "target", "format") else f"{stage}.{key}"

@@ -33,13 +33,13 @@ Command = tuple[str, tuple[str, ...]]
 
 
 def preprocess(experiment: Experiment) -> str:
-    """What fairseq-preprocess makes of the BPE'd text, for the shell."""
+    """Return the flags that decide what fairseq-preprocess makes of the text, for the shell."""
     languages = {"source_lang": experiment.source, "target_lang": experiment.target}
     return shell(languages | {"joined_dictionary": experiment.text.joined_dictionary})
 
 
 def train(experiment: Experiment) -> str:
-    """What fairseq-train trains, for the shell."""
+    """Return the flags that decide what fairseq-train trains, for the shell."""
     return shell(experiment.model.flags() | experiment.training.flags() | {"seed": experiment.seed})
 
 
@@ -52,7 +52,7 @@ def train_how(experiment: Experiment, runtime: Runtime, folder: str) -> str:
 
 
 def generate(experiment: Experiment) -> str:
-    """What fairseq-generate decodes with, for the shell."""
+    """Return the flags that decide what fairseq-generate decodes, for the shell."""
     return shell(experiment.decoding.flags())
 
 
@@ -78,7 +78,7 @@ def loading(given: dict[str, Any], runtime: Runtime) -> dict[str, Any]:
 
 
 def commands(experiment: Experiment) -> list[Command]:
-    """The experiment's commands that take any flag, without folders, seed and device."""
+    """Return the experiment's commands that take any flag, without folders, seed and device."""
     return [
         (TRAINING, tuple(argv(experiment.model.flags() | experiment.training.flags()))),
         (DECODING, ("--path", "checkpoint.pt", *argv(experiment.decoding.flags()))),
@@ -105,7 +105,7 @@ def check(experiments: Iterable[Experiment]) -> None:
 
 
 def complaints(commands: list[Command]) -> list[str | None]:
-    """What fairseq's parser says against each command, or None.
+    """Return the complaint of fairseq's parser about each command, or None.
 
     Raises:
         ConfigError: fairseq cannot be loaded.
@@ -146,7 +146,7 @@ def _parse(command: Command) -> str | None:
 
 
 def _short(complaint: str) -> str:
-    """The parser's complaint; of several hundred choices only those that resemble the wrong one."""
+    """Return the parser's complaint; of several hundred choices only those that resemble the wrong one."""
     wrong = re.fullmatch(r"(.*invalid choice: '?(.*?)'?) \(choose from (.*)\)", complaint)
     if wrong is None:
         return complaint

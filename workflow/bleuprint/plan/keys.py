@@ -65,11 +65,11 @@ class Run:
         return own[:3] + others + own[3:]
 
     def folder(self, stage: str) -> str:
-        """The run's folder of that stage."""
+        """Return the run's folder of that stage."""
         return f"results/{stage}/{self.keys[stage]}"
 
     def file(self, stage: str, name: str) -> str:
-        """The path of the file `name` in the run's folder of that stage."""
+        """Return the path of the file `name` in the run's folder of that stage."""
         return f"{self.folder(stage)}/{name}"
 
     @property
@@ -119,7 +119,7 @@ class Plan:
         return self.runs[0].choice.experiment.report.baseline
 
     def upstream(self, name: str, key: str, wanted: str, file: str) -> str:
-        """The path of `file` in the stage `wanted` that the stage `name` in the folder `key` builds on."""
+        """Return the path of `file` in the stage `wanted` that the stage `name` in the folder `key` builds on."""
         for above in reversed(STAGES[STAGES.index(wanted) : STAGES.index(name)]):
             parent = self.stage(name, key).parent
             assert parent is not None
@@ -127,17 +127,17 @@ class Plan:
         return f"results/{name}/{key}/{file}"
 
     def checkpoints(self, key: str) -> list[str]:
-        """The models that decode in the folder `key`: the run's own, and those of its ensemble."""
+        """Return the models that decode in the folder `key`: the run's own, and those of its ensemble."""
         stage = self.stage("decoding", key)
         return [f"results/training/{training}/checkpoint.pt" for training in (stage.parent, *stage.ensemble)]
 
     def tuned(self, key: str, *files: str) -> list[str]:
-        """The paths of `files` of the tuning in the folder `key`; empty where nothing is tuned."""
+        """Return the paths of `files` of the tuning in the folder `key`; empty where nothing is tuned."""
         tunes = self.stage("decoding", key).experiment.decoding.tune is not None
         return [f"results/decoding/{key}/{file}" for file in files] if tunes else []
 
     def run(self, name: str) -> Run:
-        """The run of that name.
+        """Return the run of that name.
 
         Raises:
             ConfigError: this call does not plan such a run.
@@ -148,7 +148,7 @@ class Plan:
         raise ConfigError(f"results/runs/{name}: this config makes no such run")
 
     def stage(self, name: str, key: str) -> Stage:
-        """The stage `name` in the folder `key`.
+        """Return the stage `name` in the folder `key`.
 
         Raises:
             ConfigError: this call does not plan such a folder.
@@ -160,7 +160,7 @@ class Plan:
 
 @exit_with_message()
 def planned(cli: Mapping[str, Any]) -> Plan:
-    """What Snakemake's `--config` asks for, its flags checked by fairseq.
+    """Plan what Snakemake's `--config` asks for, with its flags checked by fairseq.
 
     Raises:
         SystemExit: with one sentence, if anything in it is wrong.
@@ -219,7 +219,7 @@ def _stage(
 
 
 def _training(choice: Choice, seed: int, text: str) -> Stage:
-    """The training of the same config with another seed."""
+    """Return the training of the same config with another seed."""
     other = replace(choice, experiment=choice.experiment.model_copy(update={"seed": seed}))
     ((label, values),) = [(label, values) for name, label, values in _slices(other) if name == "training"]
     return _stage(label, values, text, other)

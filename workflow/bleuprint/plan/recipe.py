@@ -13,7 +13,7 @@ FREE = {"training.fp16", "training.deterministic", "decoding.max_tokens"}
 
 
 def changed(choice: Choice) -> dict[str, list[Any]]:
-    """The keys in which an experiment is no longer its recipe: key → the recipe's value and the experiment's."""
+    """Return the keys in which an experiment differs from its recipe: key → the recipe's value and the experiment's."""
     own = _recipe(choice.groups["recipe"]).experiment
     keys = differing([_results(own), _results(choice.experiment)])
     return {key: values for key, values in keys.items() if key not in FREE}
@@ -26,7 +26,7 @@ def _recipe(name: str) -> Choice:
 
 
 def _results(experiment: Experiment) -> dict[str, Any]:
-    """What decides the score that is compared with the published one, and that score, the seed left out."""
+    """Return what decides the score that is compared with the published one, and that score, without the seed."""
     sections = ("corpus", "text", "model", "training")
     values = {section: getattr(experiment, section).identity() for section in sections}
     values["decoding"] = decoding_identity(experiment)
