@@ -14,6 +14,7 @@ from conftest import Snakemake
 
 from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.machine import device
+from bleuprint.plan import costs
 from bleuprint.plan.keys import plan
 from bleuprint.training.checkpoints import load
 from bleuprint.training.save_dir import Options, write_options
@@ -109,10 +110,10 @@ def test_a_processor_without_units_for_it_is_refused(monkeypatch: pytest.MonkeyP
     demo = one(recipe="demo", training="cpu_bf16").experiment
     for flags, refused in (("fpu avx512_bf16 avx2", False), ("fpu amx_bf16", False), ("fpu avx2", True)):
         device.CPUINFO.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
-        assert bool(device.refusal(demo, threads=2)) == refused
-    assert "no bf16 units" in str(device.refusal(demo, threads=2))
-    assert device.refusal(one(recipe="demo").experiment, threads=2) is None
+        assert bool(costs.refusal(demo, threads=2)) == refused
+    assert "no bf16 units" in str(costs.refusal(demo, threads=2))
+    assert costs.refusal(one(recipe="demo").experiment, threads=2) is None
     insisted = one(recipe="demo", training="cpu_bf16", overrides="runtime.device=cpu").experiment
-    assert device.refusal(insisted, threads=2) is None
+    assert costs.refusal(insisted, threads=2) is None
     monkeypatch.setattr(device, "gpus", lambda: ("0",))
-    assert device.refusal(demo, threads=2) is None
+    assert costs.refusal(demo, threads=2) is None

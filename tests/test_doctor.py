@@ -13,6 +13,7 @@ from bleuprint.commands import doctor
 from bleuprint.config.compose import experiments
 from bleuprint.files import link
 from bleuprint.machine import device
+from bleuprint.plan import costs
 from bleuprint.plan.explain import to_compute
 from bleuprint.plan.keys import Plan, plan
 
@@ -92,12 +93,12 @@ def test_a_disk_that_is_too_small_is_refused_before_any_job(monkeypatch: pytest.
 def test_estimates_heed_the_update_frequency_and_the_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
     few = planned(overrides="training.max_epoch=null training.max_update=100")
     many = planned(overrides="training.max_epoch=null training.max_update=100 +training.update_freq=[8]")
-    tokens = [device.target_tokens(next(iter(one.stages["training"].values())).experiment) for one in (few, many)]
+    tokens = [costs.target_tokens(next(iter(one.stages["training"].values())).experiment) for one in (few, many)]
     assert tokens[1] == 8 * tokens[0]
     for written in ("8", "'[4,8]'", "'4,8'"):
         made = planned(overrides=[f"+training.update_freq={written}"])
         training = next(iter(made.stages["training"].values())).experiment.training
-        assert device.update_freq(training) == 8
+        assert costs.update_freq(training) == 8
     asked = []
     monkeypatch.setattr(
         doctor, "steps", lambda stage, threads: asked.append(stage) or {"tokens_per_second": 1e4, "parameters": 9}

@@ -124,5 +124,5 @@ def test_what_a_training_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0.8 < needs(model="transformer_tiny") / 2**30 < 1.3
     two = needs(model="transformer", overrides="+training.num_workers=2")
     assert two == 3 * needs(model="transformer")  # each loader becomes a copy
-    monkeypatch.setattr(costs, "uses_gpu", lambda runtime: True)
+    monkeypatch.setattr(device, "gpus", lambda: ("0",))
     assert needs(model="transformer") == 2 * costs.PROCESS

@@ -17,6 +17,7 @@ import torch
 from bleuprint.config.compose import experiments
 from bleuprint.files import DataError, link
 from bleuprint.machine import device
+from bleuprint.plan import costs
 from bleuprint.training import checkpoint as checkpoint_module
 from bleuprint.training import resume
 from bleuprint.training.checkpoint import average, pick
@@ -316,25 +317,25 @@ def experiment(**cli: Any) -> Any:
 
 def test_a_training_of_days_is_refused_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "gpus", lambda: ())
-    reason = device.refusal(experiment(), threads=2)
+    reason = costs.refusal(experiment(), threads=2)
     assert reason is not None
     assert "days on 2 CPU cores" in reason and "runtime.device=cpu" in reason
     for recipe in ("assignment", "lightconv", "dynamicconv"):
-        assert device.refusal(experiment(recipe=recipe), threads=2) is not None
+        assert costs.refusal(experiment(recipe=recipe), threads=2) is not None
     for recipe in ("demo", "cpu_small"):
-        assert device.refusal(experiment(recipe=recipe), threads=2) is None
-    assert device.refusal(experiment(overrides="runtime.device=cpu"), threads=2) is None
-    assert "no GPU is visible" in str(device.refusal(experiment(overrides="runtime.device=cuda"), threads=2))
+        assert costs.refusal(experiment(recipe=recipe), threads=2) is None
+    assert costs.refusal(experiment(overrides="runtime.device=cpu"), threads=2) is None
+    assert "no GPU is visible" in str(costs.refusal(experiment(overrides="runtime.device=cuda"), threads=2))
     monkeypatch.setattr(device, "gpus", lambda: ("0",))
-    assert device.refusal(experiment(), threads=2) is None
+    assert costs.refusal(experiment(), threads=2) is None
 
 
 def test_the_estimate_agrees_with_what_was_measured() -> None:
     """550 target tokens/s with the IWSLT Transformer on two cores: one epoch of 4.0 M tokens in about two hours."""
-    hours = device.cpu_seconds(experiment(overrides="training.max_epoch=1"), threads=2) / 3600
+    hours = costs.cpu_seconds(experiment(overrides="training.max_epoch=1"), threads=2) / 3600
     assert 1.5 < hours < 2.5
     short = experiment(overrides="training.max_epoch=null training.max_update=10")
-    assert device.cpu_seconds(short, threads=2) < 120
+    assert costs.cpu_seconds(short, threads=2) < 120
 
 
 def test_visible_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

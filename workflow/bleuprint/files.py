@@ -102,7 +102,7 @@ def canonical(value: Any) -> str:
 
 
 def short_hash(value: Any) -> str:
-    """Return the first eight hexadecimal digits of the SHA-256 of `value`'s canonical JSON, which name a stage's folder."""
+    """Return eight hexadecimal digits of the SHA-256 of `value`'s canonical JSON, which name a stage's folder."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:8]
 
 

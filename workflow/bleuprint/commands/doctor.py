@@ -17,10 +17,10 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from bleuprint.config.flags import argv
-from bleuprint.machine.device import gpus, refusal, target_tokens, update_freq, uses_bf16, uses_gpu, weights
+from bleuprint.machine.device import gpus, uses_bf16, uses_gpu
 from bleuprint.machine.environment import PACKAGES, ROOT, nvidia
 from bleuprint.machine.memory import ended, limit
-from bleuprint.plan.costs import training_memory
+from bleuprint.plan.costs import refusal, target_tokens, training_memory, update_freq, weights
 from bleuprint.plan.explain import to_compute
 from bleuprint.plan.fairseq_flags import PLUGIN
 from bleuprint.plan.keys import Plan, Stage

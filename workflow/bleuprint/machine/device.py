@@ -1,6 +1,5 @@
-"""CPU or GPU, and how long a training would take on a CPU. No torch here: planning must stay fast."""
+"""CPU or GPU: which is there, and how commands use it. No torch here: planning must stay fast."""
 
-import ast
 import os
 import shlex
 from functools import cache
@@ -8,18 +7,13 @@ from pathlib import Path
 
 from bleuprint.config.schema import Experiment, Runtime, Training
 
-# Measured with fairseq on two cores: 550 target tokens/s with the IWSLT Transformer (35 M multiplied weights),
-# 15,000 with transformer_tiny (1.2 M): both about 60 GFLOP/s a core at 6 operations per weight and token.
-FLOPS_PER_CORE = 60e9
 DEVICES = Path("/dev")
 CPUINFO = Path("/proc/cpuinfo")
 BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as the kernel calls it on x86-64 and Arm
 # Tokens of a batch that is decoded on a CPU. malloc does not keep the states of larger ones: every step has the system
 # map them anew, which at 8,000 took a third of fairseq-generate's time
 CPU_TOKENS = 2000
-TOKENS_PER_PAIR = 25  # IWSLT14 after BPE
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG=:4096:8"  # with which cuBLAS gives the same bits each time
-PATIENCE = 12 * 3600  # seconds; a training on CPU that would take longer is refused under device=auto
 
 
 @cache
@@ -81,60 +75,3 @@ def uses_bf16(training: Training, runtime: Runtime) -> bool:
 def has_bf16() -> bool:
     """Return whether the processor has units for bfloat16; without them it is slower than float32."""
     return bool(BF16 & set(CPUINFO.read_text(encoding="utf-8").split())) if CPUINFO.exists() else False
-
-
-def weights(experiment: Experiment) -> int:
-    """Estimate how many weights the experiment's model multiplies: all but the input embeddings."""
-    model = experiment.model
-    encoder, decoder = model.encoder_embed_dim or 512, model.decoder_embed_dim or 512
-    count = (model.encoder_layers or 6) * (4 * encoder**2 + 2 * encoder * (model.encoder_ffn_embed_dim or 1024))
-    count += (model.decoder_layers or 6) * (8 * decoder**2 + 2 * decoder * (model.decoder_ffn_embed_dim or 1024))
-    return count + decoder * experiment.text.merges
-
-
-def update_freq(training: Training) -> int:
-    """Return the batches in an update; if the number changes over the epochs, the last one's."""
-    value = ast.literal_eval(str((training.model_extra or {}).get("update_freq") or 1))  # as fairseq reads it
-    return int(value[-1] if isinstance(value, list | tuple) else value)
-
-
-def target_tokens(experiment: Experiment) -> int:
-    """Estimate how many target tokens the experiment's training processes."""
-    training, lengths = experiment.training, []
-    if training.max_update:
-        lengths.append(training.max_update * training.max_tokens * update_freq(training))
-    if training.max_epoch:
-        lengths.append(training.max_epoch * experiment.corpus.training_pairs() * TOKENS_PER_PAIR)
-    return min(lengths)
-
-
-def cpu_seconds(experiment: Experiment, threads: int) -> float:
-    """Estimate the seconds of the experiment's training on a CPU, without validation.
-
-    Args:
-        experiment: for the model's size and the training's length.
-        threads: CPU cores used.
-    """
-    return target_tokens(experiment) * 6 * weights(experiment) / (FLOPS_PER_CORE * threads)
-
-
-def refusal(experiment: Experiment, threads: int) -> str | None:
-    """Return why a training should not start here, in one sentence with the way out; None if it may."""
-    device = experiment.runtime.device
-    if device == "cuda" and not gpus():
-        return "runtime.device=cuda: no GPU is visible here; use runtime.device=auto or a machine with one."
-    if uses_gpu(experiment.runtime) or device == "cpu":
-        return None
-    if experiment.training.bf16 is True and not has_bf16():
-        return (
-            "training.bf16=true: this processor has no bf16 units, so that it would train slower than in float32; "
-            'set it to auto or false, or insist with overrides="runtime.device=cpu".'
-        )
-    seconds = cpu_seconds(experiment, threads)
-    if seconds <= PATIENCE:
-        return None
-    return (
-        f"{experiment.model.arch} would train about {seconds / 86400:.1f} days on {threads} CPU cores, and no GPU is "
-        'visible here; insist with overrides="runtime.device=cpu", or try recipe=cpu_iwslt14, recipe=cpu_small or '
-        "recipe=demo."
-    )

@@ -1,10 +1,16 @@
-"""What a training costs before it has run."""
+"""What a training costs, estimated before it has run: time, memory, and whether it should start here at all."""
 
+import ast
 from typing import Any
 
-from bleuprint.config.schema import Experiment
-from bleuprint.machine.device import uses_gpu, weights
+from bleuprint.config.schema import Experiment, Training
+from bleuprint.machine import device
 
+# Measured with fairseq on two cores: 550 target tokens/s with the IWSLT Transformer (35 M multiplied weights),
+# 15,000 with transformer_tiny (1.2 M): both about 60 GFLOP/s a core at 6 operations per weight and token.
+FLOPS_PER_CORE = 60e9
+TOKENS_PER_PAIR = 25  # IWSLT14 after BPE
+PATIENCE = 12 * 3600  # seconds; a training on CPU that would take longer is refused under device=auto
 PROCESS = 2**29  # bytes of a process that has loaded torch and fairseq
 WORKING = 16  # bytes of a weight while training: itself, Adam's two moments and the gradient, in float32
 # Bytes that a token of a batch takes until the backward pass: for each type of the vocabulary (logits, their logarithms
@@ -18,7 +24,7 @@ CROSS = 1.5  # a decoder layer, which also attends to the source, as a multiple 
 def training_memory(experiment: Experiment) -> float:
     """Return about how many bytes of this machine's memory a training needs at least, its loaders included."""
     flags: dict[str, Any] = experiment.model.flags() | experiment.training.flags()
-    on_gpu = uses_gpu(experiment.runtime)
+    on_gpu = device.uses_gpu(experiment.runtime)
     processes = 1.0 + float(flags.get("num_workers", on_gpu))  # itself and its loaders
     if on_gpu:  # the model is in the GPU's memory
         return PROCESS * processes
@@ -27,3 +33,60 @@ def training_memory(experiment: Experiment) -> float:
     batch = experiment.training.max_tokens * (VOCABULARY * experiment.text.merges + CHANNEL * channels)
     # A loader is a copy of the training, as the training rewrites the memory that they share at first
     return (PROCESS + WORKING * weights(experiment) + batch) * processes
+
+
+def weights(experiment: Experiment) -> int:
+    """Estimate how many weights the experiment's model multiplies: all but the input embeddings."""
+    model = experiment.model
+    encoder, decoder = model.encoder_embed_dim or 512, model.decoder_embed_dim or 512
+    count = (model.encoder_layers or 6) * (4 * encoder**2 + 2 * encoder * (model.encoder_ffn_embed_dim or 1024))
+    count += (model.decoder_layers or 6) * (8 * decoder**2 + 2 * decoder * (model.decoder_ffn_embed_dim or 1024))
+    return count + decoder * experiment.text.merges
+
+
+def update_freq(training: Training) -> int:
+    """Return the batches in an update; if the number changes over the epochs, the last one's."""
+    value = ast.literal_eval(str((training.model_extra or {}).get("update_freq") or 1))  # as fairseq reads it
+    return int(value[-1] if isinstance(value, list | tuple) else value)
+
+
+def target_tokens(experiment: Experiment) -> int:
+    """Estimate how many target tokens the experiment's training processes."""
+    training, lengths = experiment.training, []
+    if training.max_update:
+        lengths.append(training.max_update * training.max_tokens * update_freq(training))
+    if training.max_epoch:
+        lengths.append(training.max_epoch * experiment.corpus.training_pairs() * TOKENS_PER_PAIR)
+    return min(lengths)
+
+
+def cpu_seconds(experiment: Experiment, threads: int) -> float:
+    """Estimate the seconds of the experiment's training on a CPU, without validation.
+
+    Args:
+        experiment: for the model's size and the training's length.
+        threads: CPU cores used.
+    """
+    return target_tokens(experiment) * 6 * weights(experiment) / (FLOPS_PER_CORE * threads)
+
+
+def refusal(experiment: Experiment, threads: int) -> str | None:
+    """Return why a training should not start here, in one sentence with the way out; None if it may."""
+    wanted = experiment.runtime.device
+    if wanted == "cuda" and not device.gpus():
+        return "runtime.device=cuda: no GPU is visible here; use runtime.device=auto or a machine with one."
+    if device.uses_gpu(experiment.runtime) or wanted == "cpu":
+        return None
+    if experiment.training.bf16 is True and not device.has_bf16():
+        return (
+            "training.bf16=true: this processor has no bf16 units, so that it would train slower than in float32; "
+            'set it to auto or false, or insist with overrides="runtime.device=cpu".'
+        )
+    seconds = cpu_seconds(experiment, threads)
+    if seconds <= PATIENCE:
+        return None
+    return (
+        f"{experiment.model.arch} would train about {seconds / 86400:.1f} days on {threads} CPU cores, and no GPU is "
+        'visible here; insist with overrides="runtime.device=cpu", or try recipe=cpu_iwslt14, recipe=cpu_small or '
+        "recipe=demo."
+    )
