@@ -6,15 +6,15 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# The rules' commands find the package also in conda environments of their own, and hold the jobs' lock (call.py).
-# Snakemake formats the prefix: `:q` quotes the path for bash, doubled braces become single ones
+# Jobs find the package, also in conda environments, and hold their lock (alone.py); `:q` quotes the path for bash
 sys.path.insert(0, PACKAGE := f"{workflow.basedir}/workflow")
 shell.prefix(
     "set -euo pipefail; export PYTHONPATH={PACKAGE:q}${{PYTHONPATH:+:$PYTHONPATH}}; mkdir -p results;"
     " exec 9>>results/.jobs; flock --shared 9 || true; "
 )
 
-from bleuprint.commands.call import after_failure, after_success, begin, forget_killed
+from bleuprint.commands.alone import forget_killed
+from bleuprint.commands.call import after_failure, after_success, begin
 from bleuprint.plan.explain import explain_dry_run
 from bleuprint.plan.keys import planned
 

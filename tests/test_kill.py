@@ -19,7 +19,7 @@ from conftest import SNAKEMAKE, Snakemake
 from drill import Kill
 
 from bleuprint import files as files_module
-from bleuprint.commands import call
+from bleuprint.commands import alone
 from bleuprint.files import DataError, link
 from bleuprint.training.resume import ready
 
@@ -125,16 +125,16 @@ def test_without_locks_a_call_goes_on_with_a_warning(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(files_module.fcntl, "flock", none)
-    call.claim()
+    alone.claim()
     assert "bleuprint: results/.call cannot be locked" in capsys.readouterr().err
     (tmp_path / ".snakemake/locks").mkdir(parents=True)
     lock = tmp_path / ".snakemake/locks/0.input.lock"
     lock.touch()
-    call.forget_killed(SimpleNamespace(is_main_process=True))
+    alone.forget_killed(SimpleNamespace(is_main_process=True))
     assert lock.exists()  # who knows whose it is
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    call.forget_killed(SimpleNamespace(is_main_process=True))
+    alone.forget_killed(SimpleNamespace(is_main_process=True))
     assert not lock.exists()
 
 

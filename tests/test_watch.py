@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, SNAKEMAKE, Snakemake
 
-from bleuprint.commands import watch
+from bleuprint.commands import alone, watch
 from bleuprint.config.compose import experiments
 from bleuprint.plan.explain import explain
 from bleuprint.plan.keys import FINISHED, STAGES, Plan, plan
@@ -36,7 +36,7 @@ def planned(**cli: Any) -> Plan:
 
 
 def states(running: bool = True) -> list[watch.State]:
-    current = json.loads(watch.CURRENT.read_text())
+    current = json.loads(alone.CURRENT.read_text())
     return [watch.state(run, running) for run in current["runs"]]
 
 
@@ -57,7 +57,7 @@ def bleuprint(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_run_goes_through_its_stages() -> None:
     demo = planned()
-    watch.remember(demo)
+    alone.remember(demo)
     seen = [(states()[0].stage, states()[0].state)]
     for stage in STAGES:
         for which in (0, 1):
@@ -81,7 +81,7 @@ def test_a_run_goes_through_its_stages() -> None:
 
 def test_of_an_ensemble_the_training_that_is_waited_for_is_shown() -> None:
     made = planned(overrides="decoding.ensemble=[2]")
-    watch.remember(made)
+    alone.remember(made)
     for stage in ("corpus", "text", "training"):
         put(made, stage, 1)
     (one,) = states()
@@ -97,7 +97,7 @@ def test_of_an_ensemble_the_training_that_is_waited_for_is_shown() -> None:
 
 def test_a_training_shows_its_figures() -> None:
     demo = planned(seed="1,2")
-    watch.remember(demo)
+    alone.remember(demo)
     for stage in ("corpus", "text"):
         put(demo, stage, 1)
     old = TRAIN.replace('"wall": "60"', '"wall": "5000"').replace("2.5", "0.5").replace("1500", "300")
@@ -125,11 +125,11 @@ def test_a_training_shows_its_figures() -> None:
 
 def test_what_an_earlier_call_or_a_taken_gpu_left_is_waiting() -> None:
     demo = planned()
-    watch.remember(demo)
+    alone.remember(demo)
     for stage in ("corpus", "text"):
         put(demo, stage, 1)
     put(demo, "training", 0, f"{TRAIN}\n")
-    (run,) = json.loads(watch.CURRENT.read_text())["runs"]
+    (run,) = json.loads(alone.CURRENT.read_text())["runs"]
     assert watch.state(run, running=True, since=time.time() + 60).state == "waiting"
     assert watch.state(run, running=True, since=time.time() - 60).state == "running"
     log = Path(demo.runs[0].folder("training"), "train.log")
@@ -141,7 +141,7 @@ def test_what_an_earlier_call_or_a_taken_gpu_left_is_waiting() -> None:
 
 def test_a_gathered_run_is_done_whatever_was_deleted() -> None:
     demo = planned()
-    watch.remember(demo)
+    alone.remember(demo)
     Path("results/runs", demo.runs[0].name).mkdir(parents=True)
     Path("results/runs", demo.runs[0].name, "scores.json").touch()
     assert states()[0].state == "done"
@@ -149,14 +149,14 @@ def test_a_gathered_run_is_done_whatever_was_deleted() -> None:
 
 
 def test_a_file_that_is_no_list_of_runs_ends_quietly() -> None:
-    watch.CURRENT.parent.mkdir()
-    watch.CURRENT.write_text("{half")
+    alone.CURRENT.parent.mkdir()
+    alone.CURRENT.write_text("{half")
     assert bleuprint("watch").returncode == 0
 
 
 def test_the_end_of_a_long_log_is_enough() -> None:
     demo = planned()
-    watch.remember(demo)
+    alone.remember(demo)
     for stage in ("corpus", "text"):
         put(demo, stage, 1)
     put(demo, "training", 0, "CUDA_VISIBLE_DEVICES=3\n" + f"{'x' * 99}\n" * 5000 + TRAIN + "\n")
@@ -170,12 +170,12 @@ def test_with_no_runs_and_after_them() -> None:
     none = bleuprint("watch")
     assert none.returncode == 0 and "no runs in results/ here yet" in none.stdout
     demo = planned()
-    watch.remember(demo)
+    alone.remember(demo)
     for stage in ("corpus", "text"):
         put(demo, stage, 1)
     put(demo, "training", 0, f"{TRAIN}\n")
-    current = json.loads(watch.CURRENT.read_text())
-    watch.CURRENT.write_text(json.dumps(current | {"process": 2**22 + 1}))  # no such process
+    current = json.loads(alone.CURRENT.read_text())
+    alone.CURRENT.write_text(json.dumps(current | {"process": 2**22 + 1}))  # no such process
     after = bleuprint("watch")
     assert after.returncode == 0
     name = demo.runs[0].name
@@ -189,7 +189,7 @@ def test_plain_lines_follow_a_real_call(fake_fairseq: dict[str, str], tmp_path: 
     env = os.environ | fake_fairseq | {"SLEEP": "3", "PYTHONPATH": str(ROOT / "workflow")}
     with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as call:
         deadline = time.monotonic() + 60
-        while not watch.CURRENT.exists():
+        while not alone.CURRENT.exists():
             assert time.monotonic() < deadline and call.poll() is None
             time.sleep(0.1)
         seen = bleuprint("watch", "--interval", "0.2")
@@ -200,12 +200,12 @@ def test_plain_lines_follow_a_real_call(fake_fairseq: dict[str, str], tmp_path: 
 
 def test_a_table_on_a_terminal_and_ctrl_c() -> None:
     demo = planned(seed="1,2")
-    watch.remember(demo)
+    alone.remember(demo)
     for stage in ("corpus", "text"):
         put(demo, stage, 1)
     put(demo, "training", 0, f"{TRAIN}\n")
-    current = json.loads(watch.CURRENT.read_text())
-    watch.CURRENT.write_text(json.dumps(current | {"host": "another"}))  # counts as going on
+    current = json.loads(alone.CURRENT.read_text())
+    alone.CURRENT.write_text(json.dumps(current | {"host": "another"}))  # counts as going on
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
     command = [sys.executable, "-m", "bleuprint.commands.cli", "watch", "--interval", "0.1"]

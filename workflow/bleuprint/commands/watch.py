@@ -1,9 +1,6 @@
 """bleuprint watch: show a live table of the runs, from the files that Snakemake's jobs write."""
 
-import json
-import os
 import re
-import socket
 import sys
 import time
 from dataclasses import dataclass
@@ -15,11 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from tqdm import tqdm
 
-from bleuprint.files import read_json, write_json
-from bleuprint.plan.keys import FINISHED, STAGES, Plan
+from bleuprint.commands.alone import CURRENT, alive, current
+from bleuprint.plan.keys import FINISHED, STAGES
 from bleuprint.training.progress import begins, fraction, metrics_of
 
-CURRENT = Path("results/current.json")
 TAIL = 200_000  # bytes read from the end of a training's log
 COLUMNS = ("run", "stage", "state", "epoch", "updates", "loss", "BLEU", "words/s", "left", "device")
 SILENT = 10  # minutes without a new line in its log after which a stage counts as silent
@@ -45,40 +41,6 @@ class State:
     def cells(self) -> list[str]:
         """Return the row of the table."""
         return list(vars(self).values())
-
-
-def remember(plan: Plan) -> None:
-    """Record the runs that this call of Snakemake makes, for `watch`."""
-    runs = [
-        {
-            "run": run.name,
-            "stages": {stage: run.folder(stage) for stage in STAGES},
-            "ensemble": [f"results/training/{key}" for key in run.ensemble],
-            "max_epoch": run.choice.experiment.training.max_epoch,
-            "max_update": run.choice.experiment.training.max_update,
-        }
-        for run in plan.runs
-    ]
-    write_json(CURRENT, {"host": socket.gethostname(), "process": os.getpid(), "runs": runs})
-
-
-def current() -> dict[str, Any] | None:
-    """Return what the last call of Snakemake here recorded; None if there was none."""
-    try:
-        known: dict[str, Any] = read_json(CURRENT)
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return known
-
-
-def alive(known: dict[str, Any]) -> bool:
-    """Tell whether that call of Snakemake still runs; a call on another machine counts as running."""
-    if known["host"] != socket.gethostname():
-        return True
-    try:
-        return b"snakemake" in Path("/proc", str(known["process"]), "cmdline").read_bytes()
-    except OSError:
-        return False
 
 
 def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
