@@ -9,7 +9,8 @@ from pathlib import Path
 from made_up import REFERENCES, make_run, noisy
 from measure import CORES, measure, snakemake
 
-from bleuprint.plan.keys import STAGES, planned
+from bleuprint.config.stages import STAGES
+from bleuprint.plan.keys import planned
 
 
 def bench_sweep(folder: Path, archive: Path, runs: int = 500) -> dict[str, float]:

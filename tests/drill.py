@@ -22,6 +22,7 @@ import psutil
 import torch
 from conftest import SNAKEMAKE
 
+from bleuprint.config.stages import STAGES
 from bleuprint.training.checkpoints import load
 
 CPU = {"CUDA_VISIBLE_DEVICES": ""}
@@ -30,12 +31,10 @@ LIMIT = 900.0  # seconds for one call
 
 def stage(name: str) -> Callable[[Path], bool]:
     """While a stage's folder has been begun and not finished."""
-    last = {"corpus": "raw", "text": "fingerprint.json", "training": "checkpoint.pt"}
-    last |= {"decoding": "hypotheses.txt", "scoring": "scores.json"}
 
     def at_work(folder: Path) -> bool:
         found = list(folder.glob(f"results/{name}/*/config.yaml"))
-        return bool(found) and not (found[0].parent / last[name]).exists()
+        return bool(found) and not (found[0].parent / STAGES[name].result).exists()
 
     at_work.__name__ = name
     return at_work

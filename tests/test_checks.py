@@ -12,11 +12,12 @@ import pytest
 from conftest import ROOT, Snakemake, sample_overrides
 
 from bleuprint.config.compose import experiments
+from bleuprint.config.stages import STAGES
 from bleuprint.corpus.checks import check, warnings
 from bleuprint.corpus.demo import generate
 from bleuprint.corpus.leaks import leak, normal, without
 from bleuprint.files import DataError, read_lines, write_lines
-from bleuprint.plan.keys import STAGES, plan
+from bleuprint.plan.keys import plan
 from bleuprint.text.fingerprint import expected
 from bleuprint.text.tokenise import prepare
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from bleuprint.config.compose import ConfigError, experiments
+from bleuprint.config.stages import STAGES, ancestors, way_up
 from bleuprint.files import DataError
-from bleuprint.plan.keys import STAGES, Plan, plan
+from bleuprint.plan.keys import Plan, plan
 from bleuprint.record.folder import begin
 
 
@@ -185,3 +186,10 @@ def test_new_keys_leave_finished_runs_as_they_are() -> None:
     (used,) = planned(overrides="decoding.ensemble=[2] decoding.tune={beam:[4]} training.checkpoint=average_best").runs
     config = json.loads(used.description)["config"]
     assert config["decoding"]["ensemble"] == [2] and config["training"]["average_epochs"] == 5
+
+
+def test_stages_know_what_they_are_made_from() -> None:
+    assert list(STAGES) == ["corpus", "text", "training", "decoding", "scoring"]
+    assert way_up("scoring", "text") == ["decoding", "training", "text"]
+    assert way_up("text", "scoring") == []
+    assert ancestors("training") == {"corpus", "text"} and ancestors("corpus") == set()

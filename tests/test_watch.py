@@ -18,8 +18,9 @@ from conftest import ROOT, SNAKEMAKE, Snakemake
 
 from bleuprint.commands import alone, watch
 from bleuprint.config.compose import experiments
+from bleuprint.config.stages import STAGES
 from bleuprint.plan.explain import explain
-from bleuprint.plan.keys import FINISHED, STAGES, Plan, plan
+from bleuprint.plan.keys import Plan, plan
 
 TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50 scoring.resamples=100"
 TRAIN = '| INFO | train_inner | {"epoch": 3, "update": 2.5, "loss": "4.125", "wps": "900.5", "num_updates": "1500", "wall": "60"}'  # noqa: E501
@@ -43,7 +44,7 @@ def states(running: bool = True) -> list[watch.State]:
 def put(plan: Plan, stage: str, which: int, text: str = "", run: int = 0) -> None:
     """Write a log (0) of a stage of a run, or the file that ends it (1)."""
     log = "train.log" if stage == "training" else "a.log"
-    path = Path(plan.runs[run].folder(stage), FINISHED[stage] if which else log)
+    path = Path(plan.runs[run].folder(stage), STAGES[stage].result if which else log)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
@@ -247,7 +248,7 @@ def test_explain_follows_what_is_made_anew_and_names_twins() -> None:
     for stage in STAGES:
         put(demo, stage, 1)
     assert "computed" not in explain(demo)
-    Path(demo.runs[0].folder("training"), FINISHED["training"]).unlink()
+    Path(demo.runs[0].folder("training"), STAGES["training"].result).unlink()
     Path(demo.runs[0].folder("decoding"), "config.yaml").write_text("beam: 5\n")
     lines = explain(demo).splitlines()
     assert lines[2].split()[1:] == ["reused", "reused", "computed", "computed", "computed"]
@@ -256,7 +257,7 @@ def test_explain_follows_what_is_made_anew_and_names_twins() -> None:
     twin = Path("results/training/other-name-12345678")
     twin.mkdir()
     (twin / "config.yaml").write_text(json.dumps(training.slice))
-    (twin / FINISHED["training"]).touch()
+    (twin / STAGES["training"].result).touch()
     assert f"training/{training.key}: the same keys as {twin.name}, under another name" in explain(demo)
 
 

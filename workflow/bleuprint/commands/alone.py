@@ -17,8 +17,9 @@ from typing import Any
 
 import psutil
 
+from bleuprint.config.stages import STAGES
 from bleuprint.files import locked, read_json, write_json
-from bleuprint.plan.keys import STAGES, Plan
+from bleuprint.plan.keys import Plan
 
 LOCK = Path("results/.call")  # held by the Snakemake that is at work
 JOBS = Path("results/.jobs")  # held, shared, by each job's shell and all that it starts (Snakefile)

@@ -10,10 +10,11 @@ from typing import Any
 
 from bleuprint.commands.alone import claim, end_with_jobs, remember, stopped
 from bleuprint.commands.doctor import refuse
+from bleuprint.config.stages import STAGES
 from bleuprint.files import SCARCE, full, last_words
 from bleuprint.machine import memory
 from bleuprint.plan.explain import finished
-from bleuprint.plan.keys import STAGES, Plan, Run
+from bleuprint.plan.keys import Plan, Run
 from bleuprint.record.provenance import RUNS
 
 SCORES = Path("results/report/scores.txt")

@@ -13,7 +13,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from bleuprint.commands.alone import CURRENT, alive, current
-from bleuprint.plan.keys import FINISHED, STAGES
+from bleuprint.config.stages import STAGES
 from bleuprint.training.progress import begins, fraction, metrics_of
 
 TAIL = 200_000  # bytes read from the end of a training's log
@@ -54,10 +54,10 @@ def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
     folders = {stage: Path(folder) for stage, folder in run["stages"].items()}
     trainings = [folders["training"], *map(Path, run.get("ensemble", []))]
     # For an ensemble, show the training that is not finished
-    unfinished = [folder for folder in trainings if not (folder / FINISHED["training"]).exists()]
+    unfinished = [folder for folder in trainings if not (folder / STAGES["training"].result).exists()]
     folders["training"] = (unfinished or trainings)[0]
     gathered = Path("results/runs", run["run"], "scores.json").exists()
-    open_stages = [stage for stage in STAGES if not gathered and not (folders[stage] / FINISHED[stage]).exists()]
+    open_stages = [stage for stage in STAGES if not gathered and not (folders[stage] / STAGES[stage].result).exists()]
     stage = open_stages[0] if open_stages else "scoring"
     logs = sorted(folders[stage].glob("*.log"), key=lambda log: log.stat().st_mtime)
     word = "waiting"

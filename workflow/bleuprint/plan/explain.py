@@ -10,7 +10,8 @@ import yaml
 from tabulate import tabulate
 
 from bleuprint.config.differences import differing, flat
-from bleuprint.plan.keys import FINISHED, STAGES, Plan, Run, Stage
+from bleuprint.config.stages import STAGES, ancestors
+from bleuprint.plan.keys import Plan, Run, Stage
 
 RESULTS = Path("results")
 KEYS = 5  # named at most, of those in which two folders differ
@@ -18,7 +19,7 @@ KEYS = 5  # named at most, of those in which two folders differ
 
 def finished(stage: str, key: str) -> bool:
     """Whether that stage's folder holds its result."""
-    return (RESULTS / stage / key / FINISHED[stage]).exists()
+    return (RESULTS / stage / key / STAGES[stage].result).exists()
 
 
 def explain(plan: Plan) -> str:
@@ -46,8 +47,7 @@ def to_compute(plan: Plan) -> set[tuple[str, str]]:
             continue
         anew: dict[str, bool] = {}  # whether a folder of that stage is computed
         for stage, key in run.needs:
-            before = STAGES[: STAGES.index(stage)]
-            if any(anew.get(one) for one in before) or not finished(stage, key):
+            if any(anew.get(ancestor) for ancestor in ancestors(stage)) or not finished(stage, key):
                 anew[stage] = True
                 missing.add((stage, key))
     return missing
@@ -96,7 +96,7 @@ def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
     words = [f"{dotted(stage, key)}={_value(here)} (there {_value(there)})" for key, (here, there) in keys.items()]
     shown = ", ".join(words[:KEYS]) + (f" and {len(words) - KEYS} more keys" if len(words) > KEYS else "")
     if parent is not None:
-        above = f"made from another {STAGES[STAGES.index(stage) - 1]}"
+        above = f"made from another {' or '.join(STAGES[stage].parents)}"
         shown = f"{shown} and {above}" if shown else above
     return f"unlike {near}: {shown}"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from bleuprint.config.compose import Choice, ConfigError, experiments
 from bleuprint.config.schema import Experiment, Runtime
+from bleuprint.config.stages import STAGES, way_up
 from bleuprint.decoding.engine import identity as decoding_identity
 from bleuprint.files import canonical, exit_with_message, short_hash
 from bleuprint.plan.choices import check_choices
@@ -13,15 +14,6 @@ from bleuprint.plan.fairseq_flags import check
 from bleuprint.plan.recipe import changed
 
 FORMAT = 1  # raised when the same config would make other results than before
-STAGES = ("corpus", "text", "training", "decoding", "scoring")
-# What the last step of each stage leaves
-FINISHED = {
-    "corpus": "raw",
-    "text": "fingerprint.json",
-    "training": "checkpoint.pt",
-    "decoding": "hypotheses.txt",
-    "scoring": "scores.json",
-}
 # Overrides that the report need not name: they have columns of their own, or change no result
 UNNAMED = ("recipe=", "corpus=", "model=", "seed=", "runtime.", "report.")
 
@@ -62,7 +54,8 @@ class Run:
         """Stage and key of all folders that it is made of, each after what it is made from."""
         others = [("training", key) for key in self.ensemble]
         own = [(stage, self.keys[stage]) for stage in STAGES]
-        return own[:3] + others + own[3:]
+        trained = own.index(("training", self.keys["training"])) + 1
+        return own[:trained] + others + own[trained:]
 
     def folder(self, stage: str) -> str:
         """Return the run's folder of that stage."""
@@ -120,7 +113,7 @@ class Plan:
 
     def upstream(self, name: str, key: str, wanted: str, file: str) -> str:
         """Return the path of `file` in the stage `wanted` that the stage `name` in the folder `key` builds on."""
-        for above in reversed(STAGES[STAGES.index(wanted) : STAGES.index(name)]):
+        for above in way_up(name, wanted):
             parent = self.stage(name, key).parent
             assert parent is not None
             name, key = above, parent

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from bleuprint.config.stages import STAGES
 from bleuprint.files import DataError, read_json, read_lines, sha256, short_hash
 from bleuprint.training.save_dir import read_implementations
 
@@ -17,23 +18,6 @@ FORMAT = 1
 NAME = "provenance.json"
 LONGEST = 1000  # lines of one traced command
 RUNS = Path("results/runs")
-# The logs of a stage's jobs, in their order; beside X.log lies X.benchmark.tsv
-LOGS = {
-    "corpus": ("corpus",),
-    "text": ("tokenise", "check_text", "learn_bpe", "apply_bpe", "binarise"),
-    "training": ("train",),
-    "decoding": ("convert", "tune", "translate"),
-    "scoring": ("score",),
-}
-OPTIONAL = ("convert", "tune")  # jobs that not every run has
-# What is hashed: what a stage takes from outside, what it makes, and its keys
-FILES = {
-    "corpus": ("config.yaml", "downloads/*", "raw/*"),
-    "text": ("config.yaml", "tokenized/*", "codes", "bpe/*", "bin/*", "fingerprint.json", "checks.json"),
-    "training": ("config.yaml", "checkpoint.pt", "metrics.jsonl"),
-    "decoding": ("config.yaml", "tuned.*", "generate-test.txt", "hypotheses.tok", "hypotheses.txt"),
-    "scoring": ("config.yaml", "scores.json", "sentences.json"),
-}
 RUN_FILES = ("config.yaml", "commands.sh", "scores.json")
 
 Record = dict[str, Any]  # a run's provenance.json
@@ -58,13 +42,14 @@ def record(run: str, stages: dict[str, Path], asked: dict[str, Any], ensemble: S
         "run": run,
         "asked": asked,
         "files": hashes(RUNS / run, RUN_FILES),
-        "stages": {stage: _stage(stage, stages[stage]) for stage in LOGS},
+        "stages": {stage: _stage(stage, stages[stage]) for stage in STAGES},
     } | ({"ensemble": [_stage("training", folder) for folder in ensemble]} if ensemble else {})
 
 
 def logs(stage: str, folder: Path) -> list[Path]:
     """Return the logs of a stage's jobs."""
-    return [folder / f"{log}.log" for log in LOGS[stage] if log not in OPTIONAL or (folder / f"{log}.log").exists()]
+    paths = {job: folder / f"{job}.log" for job in STAGES[stage].jobs}
+    return [path for job, path in paths.items() if job not in STAGES[stage].optional or path.exists()]
 
 
 def parts(known: Record) -> list[dict[str, Any]]:
@@ -80,7 +65,7 @@ def _stage(stage: str, folder: Path) -> dict[str, Any]:
         "hash": short_hash(slice_),
         "environment": read_json(environment) if environment.exists() else {},
         "jobs": [job(log) for log in logs(stage, folder)],
-        "files": hashes(folder, FILES[stage]),
+        "files": hashes(folder, STAGES[stage].files),
     }
 
 

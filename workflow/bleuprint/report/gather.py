@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
+from bleuprint.config.stages import STAGES
 from bleuprint.files import DataError, read_json, replacing, write_json, write_lines
-from bleuprint.record.provenance import LOGS, NAME, job, logs, record
+from bleuprint.record.provenance import NAME, job, logs, record
 
 FORMAT = 2  # version of a run's scores.json
 LINKS = [
@@ -38,7 +39,7 @@ def gather(description: dict[str, Any], asked: dict[str, Any]) -> None:
     for stage, name in LINKS:
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(os.path.relpath(stages[stage] / name, folder))
-    order = [(stage, path) for stage in LOGS for path in [stages[stage], *(others if stage == "training" else [])]]
+    order = [(stage, path) for stage in STAGES for path in [stages[stage], *(others if stage == "training" else [])]]
     write_lines(folder / "commands.sh", commands([log for stage, path in order for log in logs(stage, path)]))
     scores = read_json(stages["scoring"] / "scores.json")
     write_json(folder / "scores.json", {"format": FORMAT} | description | scores)

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from bleuprint.config.differences import differing, flat
+from bleuprint.config.stages import STAGES
 from bleuprint.corpus.leaks import leak
 from bleuprint.files import read_lines, replacing
 from bleuprint.record.provenance import shown
@@ -21,7 +22,6 @@ from bleuprint.report.groups import Group, Run, metrics
 from bleuprint.report.tables import best_first, group_rows, heading, tested, words
 
 HERE = Path(__file__).parent
-STAGES = ("corpus", "text", "training", "decoding", "scoring")
 
 
 def write_page(path: Path, groups: list[Group], base: Group, comparisons: list[Comparison], missing: list[str]) -> None:
@@ -65,7 +65,7 @@ def write_page(path: Path, groups: list[Group], base: Group, comparisons: list[C
         differences=_differences(runs),
         changed=_changed(groups, base, alike),
         costs={run["run"]: costs(run) for run in runs},
-        stages=STAGES,
+        stages=list(STAGES),
         texts=_texts(runs, names),
         origins={run["run"]: _origin(run) for run in runs},
         css=(HERE / "page.css").read_text(encoding="utf-8"),
