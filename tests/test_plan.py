@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pins
 import pytest
 
 from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.config.stages import STAGES, ancestors, way_up
-from bleuprint.files import DataError
+from bleuprint.files import DataError, read_json
 from bleuprint.plan.keys import Plan, plan
 from bleuprint.record.folder import begin
 
@@ -64,7 +65,7 @@ def test_swapped_values_are_another_training() -> None:
 
 
 def test_keys_are_the_same_in_every_session() -> None:
-    """A change here makes users train again; it must be meant (results change: raise plan.FORMAT)."""
+    """A change here makes users train again; it must be meant (results change: raise the stage's format)."""
     assert keys(recipe="demo") == {
         "corpus": "demo-cc559e86",
         "text": "demo-de-en-5a9f5abf",
@@ -193,3 +194,11 @@ def test_stages_know_what_they_are_made_from() -> None:
     assert way_up("scoring", "text") == ["decoding", "training", "text"]
     assert way_up("text", "scoring") == []
     assert ancestors("training") == {"corpus", "text"} and ancestors("corpus") == set()
+
+
+@pytest.mark.slow
+def test_folders_of_every_recipe_with_every_model_are_as_pinned() -> None:
+    """If it is meant: raise the format of a stage whose results change, and run python tests/pins.py."""
+    now, pinned = pins.pins(), read_json(pins.PINS)
+    assert now["runs"] == pinned["runs"]
+    assert now["folders"] == pinned["folders"]

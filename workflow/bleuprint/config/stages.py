@@ -12,6 +12,7 @@ class Declared:
     jobs: tuple[str, ...]  # in their order; each writes JOB.log, and JOB.benchmark.tsv beside it
     files: tuple[str, ...]  # patterns of what is recorded with hashes: what it takes from outside, makes, and its keys
     optional: tuple[str, ...] = ()  # jobs that not every run has
+    format: int = 1  # raised when the same keys give another result than before: all its folders get new names
 
 
 # In the order in which a run goes through them

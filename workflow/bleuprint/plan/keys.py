@@ -13,7 +13,6 @@ from bleuprint.plan.choices import check_choices
 from bleuprint.plan.fairseq_flags import check
 from bleuprint.plan.recipe import changed
 
-FORMAT = 1  # raised when the same config would make other results than before
 # Overrides that the report need not name: they have columns of their own, or change no result
 UNNAMED = ("recipe=", "corpus=", "model=", "seed=", "runtime.", "report.")
 
@@ -193,7 +192,7 @@ def plan(choices: Iterable[Choice]) -> Plan:
                 stages["training"] |= {one.key: one for one in made.values() if one.key not in stages["training"]}
                 others = ensemble = tuple(one.key for one in made.values())
                 values = values | {"ensemble": {str(seed): one.key[-8:] for seed, one in made.items()}}
-            stage = _stage(label, values, parent, choice, others)
+            stage = _stage(name, label, values, parent, choice, others)
             stages[name].setdefault(stage.key, stage)
             keys[name] = parent = stage.key
         groups, seed = choice.groups, choice.experiment.seed
@@ -204,10 +203,18 @@ def plan(choices: Iterable[Choice]) -> Plan:
 
 
 def _stage(
-    label: str, values: dict[str, Any], parent: str | None, choice: Choice, ensemble: tuple[str, ...] = ()
+    name: str,
+    label: str,
+    values: dict[str, Any],
+    parent: str | None,
+    choice: Choice,
+    ensemble: tuple[str, ...] = (),
 ) -> Stage:
+    number = STAGES[name].format
+    # The first format is left out below the corpus, whose slice has always had it
+    cut = {"format": number} if parent is None or number > 1 else {}
     # Of the stage before only the hash: labels are for people
-    cut = ({"format": FORMAT} if parent is None else {"parent": parent[-8:]}) | values
+    cut |= ({} if parent is None else {"parent": parent[-8:]}) | values
     return Stage(f"{label}-{short_hash(cut)}", cut, parent, choice, ensemble)
 
 
@@ -215,7 +222,7 @@ def _training(choice: Choice, seed: int, text: str) -> Stage:
     """Return the training of the same config with another seed."""
     other = replace(choice, experiment=choice.experiment.model_copy(update={"seed": seed}))
     ((label, values),) = [(label, values) for name, label, values in _slices(other) if name == "training"]
-    return _stage(label, values, text, other)
+    return _stage("training", label, values, text, other)
 
 
 def _slices(choice: Choice) -> list[tuple[str, str, dict[str, Any]]]:

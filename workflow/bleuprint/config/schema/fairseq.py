@@ -45,7 +45,7 @@ class Flags(Section):
 
     def identity(self) -> dict[str, Any]:
         """Return the keys that can change the stage's output; a key that is null counts as missing."""
-        return self.model_dump(exclude=set(self.how), exclude_none=True, mode="json")
+        return {key: value for key, value in super().identity().items() if value is not None}
 
 
 class Model(Flags):

@@ -18,8 +18,17 @@ class Section(BaseModel):
     how: ClassVar[frozenset[str]] = frozenset()
 
     def identity(self) -> dict[str, Any]:
-        """Return the keys that can change the stage's output."""
-        return self.model_dump(exclude=set(self.how), mode="json")
+        """Return the keys that can change the stage's output, without optional ones that have their default.
+
+        So a new optional key renames no folder. A key without a default in the schema always counts.
+        """
+        values = self.model_dump(exclude=set(self.how), mode="json")
+        return {key: value for key, value in values.items() if not self.has_default(key)}
+
+    def has_default(self, key: str) -> bool:
+        """Return whether a key is optional and has its default."""
+        field = type(self).model_fields.get(key)
+        return field is not None and not field.is_required() and getattr(self, key) == field.get_default()
 
     def idle(self) -> set[str]:
         """Return keys that have no effect here; they are left out, since the configs of older runs lack them."""
