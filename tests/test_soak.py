@@ -1,6 +1,8 @@
 """A training lasts: over many epochs it has no more processes and no more memory than in its first two."""
 
+import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +47,17 @@ def test_processes_and_memory_stay_as_in_the_first_two_epochs(data: Path, tmp_pa
     assert max(epochs) == 12
     grown = soak.growth(epochs)
     assert grown["processes"] <= 1 and grown["main"] < soak.GROWTH and grown["total"] < soak.GROWTH, epochs
+
+
+@pytest.mark.slow
+def test_the_clock_of_a_resumed_training_runs(data: Path, tmp_path: Path) -> None:
+    """fairseq restores it from the checkpoint, and does not start it again."""
+    flags = {key: value for key, value in FLAGS.items() if key != "no_save"}
+    flags |= {"save_dir": tmp_path / "checkpoints", "log_format": "json", "log_interval": 1, "num_workers": 0}
+    seconds = []
+    for epochs in (1, 6):
+        command = [program("fairseq-train"), str(data), *argv(flags | {"max_epoch": epochs})]
+        result = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        assert result.returncode == 0, result.stderr
+        seconds.append([float(value) for value in re.findall(r'"wall": "(\d+)"', result.stdout + result.stderr)])
+    assert max(seconds[1]) >= 1, seconds

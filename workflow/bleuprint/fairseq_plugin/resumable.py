@@ -20,6 +20,7 @@ import fairseq_cli.train as program
 import torch
 from fairseq import checkpoint_utils
 from fairseq.file_io import PathManager
+from fairseq.logging import metrics
 
 from bleuprint.files import full, link
 from bleuprint.training.epochs import prune
@@ -82,6 +83,8 @@ class Keeper:
         """Read the session's options, before its first update."""
         self.task, self.options = task, read_options(save_dir)
         NOTES.begin(save_dir)
+        if metrics.get_meter("default", "wall").start_time is None:  # restored from a checkpoint, and not started again
+            metrics.log_start_time("wall", priority=790, round=0)
         if self.options.deterministic:  # the log names operations that have no such algorithm
             torch.use_deterministic_algorithms(True, warn_only=True)
         if self.options.bf16:
