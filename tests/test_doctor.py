@@ -141,7 +141,7 @@ def test_the_cost_of_a_training_is_timed(snakemake: Snakemake) -> None:
     for cells in rows.values():
         speed = float(cells[2].replace(",", ""))
         assert 10 < speed < 1e7
-        tokens = 8 * 100 * device.TOKENS_PER_PAIR
+        tokens = 8 * 100 * costs.TOKENS_PER_PAIR
         minutes, seconds = cells[3].split(":")[-2:]
         assert 60 * int(minutes) + int(seconds) == pytest.approx(tokens / speed, abs=1.5)
         assert cells[4:] in (["7", "MB"], ["8", "MB"])
