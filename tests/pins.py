@@ -1,4 +1,4 @@
-"""Pin the folders of every recipe with every model: python tests/pins.py writes tests/pins.json anew.
+"""Pin the folders of every recipe with every model: python tests/pins.py writes tests/pins.json again.
 
 For each stage's folder it holds the slice that names it, and all keys of its sections, the schema's defaults included.
 A folder that gets another name makes users compute again. Other keys under the same name are worse: old results would

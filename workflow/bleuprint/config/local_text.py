@@ -1,4 +1,4 @@
-"""The user's own text files, of which the config gives the prefixes."""
+"""The user's own text files; the config gives their prefixes."""
 
 from functools import cache
 from pathlib import Path

@@ -10,8 +10,8 @@ from bleuprint.config.schema import Experiment, Runtime, Training
 DEVICES = Path("/dev")
 CPUINFO = Path("/proc/cpuinfo")
 BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as the kernel calls it on x86-64 and Arm
-# Tokens of a batch that is decoded on a CPU. malloc does not keep the states of larger ones: every step has the system
-# map them anew, which at 8,000 took a third of fairseq-generate's time
+# Tokens of a batch that is decoded on a CPU. malloc does not keep the states of larger ones: at every step the system
+# maps them again, which at 8,000 took a third of fairseq-generate's time
 CPU_TOKENS = 2000
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG=:4096:8"  # with which cuBLAS gives the same bits each time
 

@@ -45,10 +45,10 @@ def to_compute(plan: Plan) -> set[tuple[str, str]]:
     for run in plan.runs:
         if (RESULTS / "runs" / run.name / "scores.json").exists():
             continue
-        anew: dict[str, bool] = {}  # whether a folder of that stage is computed
+        recomputed: dict[str, bool] = {}  # whether a folder of that stage is computed
         for stage, key in run.needs:
-            if any(anew.get(ancestor) for ancestor in ancestors(stage)) or not finished(stage, key):
-                anew[stage] = True
+            if any(recomputed.get(ancestor) for ancestor in ancestors(stage)) or not finished(stage, key):
+                recomputed[stage] = True
                 missing.add((stage, key))
     return missing
 

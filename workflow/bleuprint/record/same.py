@@ -100,7 +100,7 @@ def _parameters(path: Path) -> dict[str, Any]:
 
 
 def promise(known: Record, new: Record) -> str:
-    """Say whether equal bits were promised, by what differs between the two trainings and decodings."""
+    """Return whether equal bits were promised, given the differences between the trainings and decodings."""
     unlike: dict[str, None] = {}  # a set that keeps its order
     for stage in ("training", "decoding"):
         pair = [record["stages"][stage] for record in (known, new)]

@@ -137,7 +137,7 @@ class Training(Flags):
     max_update: PositiveInt | None = None
     """End after this number of updates; with both, the first to be reached ends the training; one must be given."""
     update_epoch_batch_itr: Switch
-    """Make the batches anew in each epoch, so that a resumed training equals an undisturbed one."""
+    """Rebuild the batches in each epoch, so that a resumed training equals an undisturbed one."""
     eval_bleu: bool | None = None
     """Translate the validation set after each epoch."""
     eval_bleu_args: dict[str, Any] | None = None
@@ -180,7 +180,7 @@ class Training(Flags):
 
     @model_validator(mode="after")
     def leaves_what_is_averaged(self) -> "Training":
-        """Check that the checkpoints that will be averaged are kept: else the training would be in vain."""
+        """Check that the checkpoints to average are kept; without them the training would be wasted."""
         missing = {"no_epoch_checkpoints"} if self.checkpoint.startswith("average") else set()
         missing |= {"disable_validation"} if self.by_score else set()
         for key in sorted(key for key in missing if (self.model_extra or {}).get(key)):
