@@ -37,7 +37,7 @@ SECONDS = {
     "test_watch": 60,
     "test_workflow": 200,
 }
-DEFAULT = 30.0  # seconds of any other test file
+DEFAULT = 60.0  # seconds of any other test file
 HEADROOM = 3.0  # times as long as on an idle machine, because machines are shared
 
 # A test that asks for one of these starts Snakemake, fairseq or a browser, and is no unit test
