@@ -634,7 +634,8 @@ def test_config_values_reach_fairseq_as_they_are(
     assert train[train.index("--wandb-project") + 1] == HOSTILE
     assert generate[generate.index("--model-overrides") + 1] == HOSTILE
     # commands.sh typed again, with commands that only record their arguments
-    (tmp_path / "python").symlink_to("/bin/true")
+    (tmp_path / "python").write_text('#!/bin/sh\n[ "$2" != bleuprint.machine.allocator ] || { shift 2; exec "$@"; }\n')
+    (tmp_path / "python").chmod(0o755)
     (tmp_path / "subword-nmt").symlink_to("/bin/true")
     (script,) = tmp_path.glob("results/runs/*/commands.sh")
     again = {"PATH": f"{tmp_path}{os.pathsep}{fake_fairseq['PATH']}", "CALLS": str(tmp_path / "again.jsonl")}

@@ -398,9 +398,6 @@ def test_an_exported_folder_translates_alone(demo: Path, tmp_path: Path, compute
     result = call(demo, "export", "transformer", str(folder), "--compute-type", compute_type)
     assert result.returncode == 0, result.stderr
     moved = folder.rename(tmp_path / "elsewhere")
-    translated = call(demo, "translate", "--run", "transformer", "--compute-type", compute_type, str(raw))
-    assert alone(moved, raw.read_bytes()) == translated.stdout
-    assert alone(moved, b"\n" + b"ein " * 2000 + b"\n \x01\n\xff\nein hund usw.").count(b"\n") == 5
     assert {path.name for path in moved.iterdir()} == {
         "model",
         "codes",
@@ -410,6 +407,9 @@ def test_an_exported_folder_translates_alone(demo: Path, tmp_path: Path, compute
         "requirements.txt",
         "README.md",
     }
+    translated = call(demo, "translate", "--run", "transformer", "--compute-type", compute_type, str(raw))
+    assert alone(moved, raw.read_bytes()) == translated.stdout
+    assert alone(moved, b"\n" + b"ein " * 2000 + b"\n \x01\n\xff\nein hund usw.").count(b"\n") == 5
     pinned = (moved / "requirements.txt").read_text().split()
     assert [line.partition("==")[0] for line in pinned] == ["ctranslate2", "sacremoses", "subword-nmt"]
     assert "nrefs:1|bs:1000" in (moved / "README.md").read_text()
