@@ -44,9 +44,11 @@ lint: env ## Check format, style and types alone
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 
-# --shares: a test file that takes much longer than it used to fails (tests/conftest.py)
-test: env browser lint ## Check everything: linters, types, all tests (half an hour)
-	pytest --shares
+# Two files at a time, the longest first; then one after the other what measures memory or time.
+# --shares: a test file that takes much longer than it used to fails (tests/shares.py)
+test: env browser lint ## Check everything: linters, types, all tests (twenty minutes)
+	pytest --shares -m "not alone" -n 2 --dist loadfile --no-loadscope-reorder
+	pytest --shares -m alone
 
 nightly: drill fuzz soak ## Test what takes long: drill, fuzz and soak, one after the other
 
@@ -74,11 +76,11 @@ docs: env ## Write the tables of config/README.md from the schema and the files 
 bench: env ## Measure speed beside other programs (17 minutes on two cores)
 	python bench/run.py
 
-# What it needs and measures: bench/gpu.py. With WHEELS=FOLDER nothing is fetched, and
+# What it needs and measures: bench/gpu.py. With WHEELS=FOLDER, of `make wheels`, nothing is fetched, and
 # PYTHON is one that has torch; its packages are not touched
 bench-gpu: $(if $(WHEELS),,env) ## Measure settings on a GPU (less than ten minutes)
 ifdef WHEELS
-	$(PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --upgrade --target bench/.gpu $(WHEELS)/*.whl
+	$(PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --upgrade --target bench/.gpu $(WHEELS)/*/*.whl
 	PYTHONPATH=$(CURDIR)/bench/.gpu $(PYTHON) bench/gpu.py
 else
 	python bench/gpu.py

@@ -1,63 +1,23 @@
 """What several test files share: the project's folder, real data, Snakemake in a folder of its own, fake fairseq."""
 
-import itertools
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from operator import itemgetter
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
+from shares import check, in_a_worker, longest_first
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Seconds of each long test file in `make test` on an idle machine of two cores; a fixture of the whole session counts
-# for the first file that asks for it. After a change that is meant to take longer: `pytest --shares` prints them.
-SECONDS = {
-    "test_bench": 60,
-    "test_bf16": 60,
-    "test_checks": 90,
-    "test_corpus": 90,
-    "test_criteria": 60,
-    "test_end_to_end": 200,
-    "test_hostile": 200,
-    "test_kill": 250,
-    "test_lease": 90,
-    "test_page": 120,
-    "test_provenance": 90,
-    "test_soak": 150,
-    "test_text": 90,
-    "test_translate": 250,
-    "test_watch": 60,
-    "test_workflow": 200,
-}
-DEFAULT = 60.0  # seconds of any other test file
-HEADROOM = 3.0  # times as long as on an idle machine, because machines are shared
-
 # A test that asks for one of these starts Snakemake, fairseq or a browser, and is no unit test
 SLOW_FIXTURES = {"snakemake", "fake_fairseq", "fairseq", "sample_text", "demo", "ask", "nothing_known", "driver"}
-
-
-def too_long(seconds: dict[str, float]) -> list[str]:
-    """Return a sentence for each test file that took more than its share of time.
-
-    A slower machine makes all files slower, so the shares grow with the median over the files in SECONDS.
-    """
-    ratios = [seconds[name] / usual for name, usual in SECONDS.items() if name in seconds]
-    pace = max(1.0, median(ratios)) if ratios else 1.0
-    shares = {name: HEADROOM * pace * SECONDS.get(name, DEFAULT) for name in seconds}
-    return [
-        f"tests/{name}.py took {seconds[name]:.0f} s and its share is {share:.0f} s: make it faster, move what is long "
-        "to make nightly, or raise its share in tests/conftest.py"
-        for name, share in shares.items()
-        if seconds[name] > share
-    ]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,27 +25,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark `slow` what is no unit test; a test or a file can also bear the mark itself."""
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", [])):
             item.add_marker("slow")
+    if in_a_worker(config):
+        longest_first(items)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a whole run in which a test file took too long."""
-    if not session.config.getoption("--shares"):
-        return
-    reporter = session.config.pluginmanager.getplugin("terminalreporter")
-    seconds: dict[str, float] = defaultdict(float)
-    for report in itertools.chain(*reporter.stats.values()):
-        if isinstance(report, pytest.TestReport):
-            seconds[Path(report.nodeid.partition("::")[0]).stem] += report.duration
-    longest = sorted(seconds.items(), key=itemgetter(1), reverse=True)
-    reporter.write_line("\n\nseconds: " + ", ".join(f"{name} {value:.0f}" for name, value in longest))
-    if sentences := too_long(seconds):
-        session.shouldfail = "; ".join(sentences)
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if session.config.getoption("--shares") and not in_a_worker(session.config):
+        check(session)
+
+
+SUMMARY: list[str] = []
+
+
+def show_at_the_end(config: pytest.Config, lines: list[str]) -> None:
+    """Print lines after all tests; a worker hands them to the process that prints."""
+    if in_a_worker(config):
+        config.workeroutput["lines"] = config.workeroutput.get("lines", []) + lines
+    else:
+        SUMMARY.extend(lines)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    SUMMARY.extend(getattr(node, "workeroutput", {}).get("lines", []))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in SUMMARY:
+        terminalreporter.write_line(line)
 
 
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
@@ -121,24 +93,43 @@ def snakemake(tmp_path: Path) -> Snakemake:
     return call
 
 
+def computed_once(factory: pytest.TempPathFactory, name: str, compute: Callable[[Path], None]) -> Path:
+    """Return this worker's own copy of a folder that the first worker to ask for it computes; the others wait."""
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    shared = factory.getbasetemp() if alone else factory.getbasetemp().parent
+    whole, begun = shared / f"{name}-whole", shared / f"{name}-begun"
+    with open(shared / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not whole.exists():
+            shutil.rmtree(begun, ignore_errors=True)
+            begun.mkdir()
+            compute(begun)
+            begun.rename(whole)
+    return shutil.copytree(whole, factory.mktemp(name), symlinks=True, dirs_exist_ok=True)
+
+
 @pytest.fixture(scope="session")
 def sample_text(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Working directory in which the text stage has run on the IWSLT14 sample archive."""
-    folder = tmp_path_factory.mktemp("sample")
-    result = run_snakemake(folder, "text", "--config", sample_overrides(data))
-    assert result.returncode == 0, result.stderr
-    return folder
+
+    def compute(folder: Path) -> None:
+        result = run_snakemake(folder, "text", "--config", sample_overrides(data))
+        assert result.returncode == 0, result.stderr
+
+    return computed_once(tmp_path_factory, "sample", compute)
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Working directory of `make demo` and of its LightConv sister, in one sweep."""
-    folder = tmp_path_factory.mktemp("demo")
-    result = run_snakemake(folder, "--config", "recipe=demo", "model=transformer_tiny,lightconv_tiny", env=CPU)
-    assert result.returncode == 0, result.stderr
-    assert "results/report/index.html" in result.stdout and "bleu_tok_lc" in result.stdout
-    assert "left" in result.stderr and "epoch 8.0/8" in result.stderr  # progress on the terminal
-    return folder
+
+    def compute(folder: Path) -> None:
+        result = run_snakemake(folder, "--config", "recipe=demo", "model=transformer_tiny,lightconv_tiny", env=CPU)
+        assert result.returncode == 0, result.stderr
+        assert "results/report/index.html" in result.stdout and "bleu_tok_lc" in result.stdout
+        assert "left" in result.stderr and "epoch 8.0/8" in result.stderr  # progress on the terminal
+
+    return computed_once(tmp_path_factory, "demo", compute)
 
 
 def sample_overrides(data: Path) -> str:
@@ -198,7 +189,12 @@ folder.mkdir(parents=True, exist_ok=True)
 @pytest.fixture
 def fake_fairseq(tmp_path: Path) -> dict[str, str]:
     """Environment in which fairseq's commands are stand-ins; $CALLS names the file of their command lines."""
-    folder = tmp_path / "fakes"
+    return stand_ins(tmp_path)
+
+
+def stand_ins(parent: Path) -> dict[str, str]:
+    """Write the stand-ins into a folder below `parent`; the environment that finds them."""
+    folder = parent / "fakes"
     folder.mkdir()
     for name, body in FAKES.items():
         # $TIMES: when and on what each ran, for tests of jobs side by side
@@ -218,7 +214,7 @@ if "TIMES" in os.environ:
 {body}"""
         (folder / name).write_text(script)
         (folder / name).chmod(0o755)
-    return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "CALLS": str(tmp_path / "calls.jsonl")}
+    return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "CALLS": str(parent / "calls.jsonl")}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import DEFAULT, HEADROOM, ROOT, SECONDS, pytest_sessionfinish, too_long
+from conftest import ROOT, pytest_sessionfinish
+from shares import DEFAULT, HEADROOM, SECONDS, too_long
 
 sys.path.insert(0, str(ROOT / "envs"))
 from update import conda_files, pins

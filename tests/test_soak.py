@@ -40,6 +40,7 @@ def program(name: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.alone  # shared pages count for less where another process has them, too
 @pytest.mark.parametrize("how", [{}, {"num_workers": 2, "data_buffer_size": 0}, {"num_workers": 0}], ids=str)
 def test_processes_and_memory_stay_as_in_the_first_two_epochs(data: Path, tmp_path: Path, how: dict[str, int]) -> None:
     command = [program("fairseq-train"), str(data), *argv(FLAGS | how)]
