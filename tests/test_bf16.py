@@ -101,7 +101,7 @@ def test_the_training_command_passes_it_on(snakemake: Snakemake) -> None:
         for more in ([], ["training=cpu_bf16"])
     )
     resume = "python -m bleuprint.training.resume --save-dir $folder/checkpoints --choose best"
-    assert f"{resume};" in plain and f"{resume} --bf16;" in bf16
+    assert f"{resume} --data" in plain and f"{resume} --bf16 --data" in bf16
 
 
 def test_a_processor_without_units_for_it_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -123,11 +123,11 @@ def test_a_word_to_the_user_is_shown(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "bleuprint.training.progress", *words],
         cwd=tmp_path,
-        input="bleuprint: WARNING: it is so.\nanother line\n",
+        input="bleuprint: WARNING: it is so.\nanother line\nGPUs 0 are taken (waiting for a free GPU)\n",
         capture_output=True,
         text=True,
     )
-    assert result.stderr == "bleuprint: WARNING: it is so.\n"
+    assert result.stderr == "bleuprint: WARNING: it is so.\nGPUs 0 are taken (waiting for a free GPU)\n"
 
 
 def test_a_damaged_epoch_among_the_last_is_not_averaged_over(tmp_path: Path) -> None:
@@ -285,6 +285,22 @@ def test_without_any_score_there_is_nothing_to_average(tmp_path: Path) -> None:
         pick(tmp_path, "average_best", 2)
 
 
+def test_a_training_that_ends_within_its_first_epoch_gives_its_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint(tmp_path / "checkpoint_last.pt", 7.0)
+    for choice in ("average", "average_best", "average_around_best"):
+        assert pick(tmp_path, choice, 3) == [tmp_path / "checkpoint_last.pt"]
+    words = ["--save-dir", str(tmp_path), "--choose", "average", "--last", "3", "--output", str(tmp_path / "model.pt")]
+    monkeypatch.setattr(sys, "argv", ["", *words])
+    checkpoint_module.main()
+    assert "bleuprint: NOTE: no epoch was saved that could be averaged" in capsys.readouterr().out
+    assert torch.load(tmp_path / "model.pt")["model"]["weight"].tolist() == [7.0] * 3
+    (tmp_path / "checkpoint1.pt.damaged").touch()  # there was one
+    with pytest.raises(DataError, match=r"no checkpoint for training\.checkpoint=average"):
+        pick(tmp_path, "average", 3)
+
+
 def test_a_damaged_epoch_chosen_by_its_score_is_an_error_but_for_the_last(tmp_path: Path) -> None:
     trained(tmp_path, [3.0, 2.0, 2.5])
     link(tmp_path / "checkpoint3.pt", tmp_path / "checkpoint_last.pt")
@@ -348,10 +364,18 @@ def test_visible_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "-1": (),
         "0": ("0",),
         "0,2": ("0", "2"),
-        "GPU-8a, 1": ("GPU-8a", "1"),
+        "GPU-8a, GPU-9b": ("GPU-8a", "GPU-9b"),
+        "GPU-8a,1": ("GPU-8a",),
+        "1,GPU-8a": ("1",),
+        "3,0": (),
+        "0,none,1": ("0",),
+        "1gpu,+2": ("1", "2"),
+        "0,1,0": (),
+        ",0": (),
         "0,-1,2": ("0",),
         "0,1,2,3": ("0", "1", "2"),
         "MIG-1,MIG-2,MIG-3,MIG-4": ("MIG-1", "MIG-2", "MIG-3", "MIG-4"),
+        **dict.fromkeys(("NoDevFiles", "none", "void", "all", "-2", "gpu-8a"), ()),
     }
     for visible, wanted in names.items():
         if visible is None:

@@ -26,6 +26,7 @@ from bleuprint.machine.device import cpu_batch, uses_gpu
 PLUGIN = Path(os.path.relpath(Path(__file__).parents[1] / "fairseq_plugin"))
 TRAINING = "fairseq-train"
 DECODING = "fairseq-generate"
+SHARING = ("bart", "mbart", "cmlm")  # architectures that share all embeddings unless they are told otherwise
 # fairseq is slow to load (some 3 s), so that its word is remembered beside the packages it came from
 KNOWN = Path(sys.prefix) / "share" / "bleuprint" / "known-flags"
 
@@ -40,41 +41,38 @@ def preprocess(experiment: Experiment) -> str:
 
 def train(experiment: Experiment) -> str:
     """Return the flags that decide what fairseq-train trains, for the shell."""
-    return shell(experiment.model.flags() | experiment.training.flags() | {"seed": experiment.seed})
+    return shell(experiment.model.what_flags() | experiment.training.what_flags() | {"seed": experiment.seed})
 
 
 def train_how(experiment: Experiment, runtime: Runtime, folder: str) -> str:
-    """How fairseq-train runs: device, log, and TensorBoard's event files in the stage's folder if configured."""
+    """Return the other flags of fairseq-train, which move no result: device, log, loading, TensorBoard's folder."""
     log: dict[str, Any] = {"log_format": "json", "log_interval": runtime.log_interval}
     log["tensorboard_logdir"] = f"{folder}/tensorboard" if runtime.tensorboard else None
-    given = experiment.model.flags() | experiment.training.flags()
-    return shell({"user_dir": PLUGIN} | device_flags(experiment, runtime) | loading(given, runtime) | log)
+    given = experiment.model.how_flags() | experiment.training.how_flags()
+    return shell({"user_dir": PLUGIN} | device_flags(experiment, runtime) | loading(runtime) | log | given)
 
 
 def generate(experiment: Experiment) -> str:
     """Return the flags that decide what fairseq-generate decodes, for the shell."""
-    return shell(experiment.decoding.flags())
+    return shell(experiment.decoding.what_flags())
 
 
 def generate_how(experiment: Experiment, runtime: Runtime) -> str:
-    """How fairseq-generate runs; of a flag that is given twice the latter holds."""
-    how = device_flags(experiment, runtime) | loading(experiment.decoding.flags(), runtime)
-    return shell({"user_dir": PLUGIN} | how | cpu_batch(experiment, runtime))
+    """Return the other flags of fairseq-generate; of a flag that is given twice the latter holds."""
+    how = device_flags(experiment, runtime) | loading(runtime) | experiment.decoding.how_flags()
+    # What is drawn at random depends on which sentences are decoded together
+    random = any(experiment.decoding.flags().get(key) for key in ("sampling", "retain_dropout"))
+    return shell({"user_dir": PLUGIN} | how | ({} if random else cpu_batch(experiment, runtime)))
 
 
 def device_flags(experiment: Experiment, runtime: Runtime) -> dict[str, Any]:
-    """`--cpu`; or one GPU, since with two the batches and so the scores would be others, and `--fp16` if configured."""
+    """Return `--cpu`, or one GPU, since with two the batches and so the scores would be others, and `--fp16`."""
     return {"distributed_world_size": 1, "fp16": experiment.training.fp16} if uses_gpu(runtime) else {"cpu": True}
 
 
-def loading(given: dict[str, Any], runtime: Runtime) -> dict[str, Any]:
-    """Return how batches are loaded on a CPU: by a thread, as a process would become a second copy of the memory.
-
-    Args:
-        given: the command's other flags; whoever gives `num_workers` keeps it.
-        runtime: which device.
-    """
-    return {} if uses_gpu(runtime) or "num_workers" in given else {"num_workers": 0}
+def loading(runtime: Runtime) -> dict[str, Any]:
+    """Return how batches are loaded on a CPU: by a thread, as a process would become a second copy of the memory."""
+    return {} if uses_gpu(runtime) else {"num_workers": 0}
 
 
 def commands(experiment: Experiment) -> list[Command]:
@@ -86,6 +84,24 @@ def commands(experiment: Experiment) -> list[Command]:
 
 
 def check(experiments: Iterable[Experiment]) -> None:
+    """Check that the flags of all experiments fit the text, and have fairseq's parser read them.
+
+    Raises:
+        ConfigError: one is wrong; of the parser, with its own words.
+    """
+    experiments = list(experiments)
+    for experiment in experiments:
+        flags = experiment.model.flags() | experiment.training.flags()
+        defaults = {"share_all_embeddings": experiment.model.arch.startswith(SHARING), "merge_src_tgt_embed": False}
+        shared = [key for key, default in defaults.items() if flags.get(key, default)]
+        if shared and not experiment.text.joined_dictionary:
+            raise ConfigError(
+                f"model.{shared[0]}: source and target need one dictionary; set text.joined_dictionary=true"
+            )
+    parse(experiments)
+
+
+def parse(experiments: Iterable[Experiment]) -> None:
     """Have fairseq's parser read the flags of all experiments.
 
     Raises:
@@ -119,8 +135,8 @@ def complaints(commands: list[Command]) -> list[str | None]:
     )
     if result.returncode != 0:
         raise ConfigError(f"fairseq could not be loaded to check its flags: {result.stderr.strip()[-500:]}")
-    found: list[str | None] = json.loads(result.stdout.splitlines()[-1])
-    return found
+    answers: list[str | None] = json.loads(result.stdout.splitlines()[-1])
+    return answers
 
 
 def _mark(command: Command) -> Path:
@@ -129,7 +145,7 @@ def _mark(command: Command) -> Path:
 
 
 def _parse(command: Command) -> str | None:
-    """fairseq's complaint about a command, or None."""
+    """Return fairseq's complaint about a command, or None."""
     from fairseq import options
 
     program, words = command
@@ -158,13 +174,12 @@ def _short(complaint: str) -> str:
 def main() -> None:
     """Entry point: check what stands on standard input (--parse), or all that config/ offers."""
     if "--parse" in sys.argv:
-        found = [_parse((program, tuple(words))) for program, words in json.load(sys.stdin)]
-        print(json.dumps(found))
+        print(json.dumps([_parse((program, tuple(words))) for program, words in json.load(sys.stdin)]))
         return
     models = ",".join(group_files()["model"])
     try:
         recipes = ",".join(group_files()["recipe"])
-        check(choice.experiment for choice in experiments({"recipe": recipes, "model": models}))
+        parse(choice.experiment for choice in experiments({"recipe": recipes, "model": models}))
     except ConfigError as error:
         raise ConfigError(f"{CONFIG_DIR}: {error}") from None
 

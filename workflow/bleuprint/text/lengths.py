@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+", help="PART.LANGUAGE files, segmented by BPE")
     for path in parser.parse_args().files:
         if numbers := too_long(read_lines(path)):
-            effect = "fairseq-train leaves them out" if path.stem == "train" else "fairseq will stop at them"
+            effect = "fairseq-train leaves them out" if path.stem == "train" else "no training on this text starts"
             print(
                 f"WARNING: {path}: {len(numbers):,} lines of {POSITIONS:,} subwords or more, the first is line "
                 f"{numbers[0]}; {effect}: shorten them, or raise max_source_positions and max_target_positions.",

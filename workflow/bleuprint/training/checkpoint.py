@@ -17,6 +17,8 @@ AFRESH = "move that folder away to train from the beginning."
 def pick(save_dir: Path, choice: str, count: int = 1, maximise: bool = False) -> list[Path]:
     """Return the checkpoints that make the model: one for `best` and `last`, up to `count` epochs for the averages.
 
+    A training that ended within its first epoch leaves no epoch to average; then it is the last checkpoint.
+
     Args:
         save_dir: fairseq-train's.
         choice: one of CHOICES.
@@ -38,6 +40,8 @@ def pick(save_dir: Path, choice: str, count: int = 1, maximise: bool = False) ->
         paths = [whole[epoch] for epoch in chosen(choice, scores(whole), count, maximise)]
     else:
         paths = [path for path in [save_dir / f"checkpoint_{choice}.pt"] if path.exists()]
+    if choice.startswith("average") and not list(save_dir.glob("checkpoint[0-9]*.pt*")):
+        paths = [path for path in [save_dir / "checkpoint_last.pt"] if path.exists()]
     if not paths:
         raise DataError(f"{save_dir}: there is no checkpoint for training.checkpoint={choice}; its log says why.")
     return paths
@@ -70,6 +74,8 @@ def main() -> None:
     arguments = parser.parse_args()
     paths = pick(arguments.save_dir, arguments.choose, arguments.count, arguments.maximise)
     print(f"{arguments.choose}: {', '.join(path.name for path in paths)}")
+    if arguments.choose.startswith("average") and paths[0].name == "checkpoint_last.pt":
+        print("bleuprint: NOTE: no epoch was saved that could be averaged, so the last checkpoint is the model.")
     if arguments.choose in ("best", "last"):
         link(paths[0], arguments.output)  # checkpoints are replaced, never written into
         return

@@ -32,6 +32,7 @@ NAMES = {
     "wpb": "words_per_batch",
     "wall": "wall_seconds",
 }
+TO_USERS = re.compile(r"bleuprint: |.*\(waiting for a free GPU\)$")  # lines that a user sees who does not read the log
 SPLITS = {"train_inner": "train", "train": "train_epoch", "valid": "valid"}
 
 
@@ -166,7 +167,7 @@ def main() -> None:
             for file in (log, session):
                 file.write(line)
                 file.flush()
-            if line.startswith("bleuprint: "):  # a message to the user, who may not read the log
+            if TO_USERS.match(line):
                 tqdm.write(line, file=sys.stderr, end="")
             row = metrics_of(line)
             if row is not None and row["split"] != "train_epoch":

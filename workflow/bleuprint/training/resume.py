@@ -1,6 +1,7 @@
 """python -m bleuprint.training.resume: prepare a --save-dir before fairseq-train starts or resumes.
 
-It sets damaged checkpoints aside, and writes the options of bleuprint's fairseq plugin.
+It checks that no line of the text is too long, sets damaged checkpoints aside, and writes the options of bleuprint's
+fairseq plugin.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from bleuprint.files import DataError, exit_with_message, link
 from bleuprint.training.checkpoint import AFRESH, CHOICES
 from bleuprint.training.checkpoints import load
 from bleuprint.training.epochs import EPOCH, epochs
+from bleuprint.training.lengths import from_text, too_long
 from bleuprint.training.save_dir import Options, write_options
 
 BEFORE = "checkpoint_before.pt"  # the checkpoint_last.pt before the present one
@@ -78,14 +80,18 @@ def ready(save_dir: Path, choice: str) -> list[str]:
 
 @exit_with_message()
 def main() -> None:
-    """Prepare the --save-dir; end in one sentence if a checkpoint is lost that cannot be recomputed."""
+    """Prepare the --save-dir; end in one sentence if the training could not end well, or not as it would have."""
     parser = argparse.ArgumentParser(prog="bleuprint.training.resume", description=__doc__)
     parser.add_argument("--save-dir", type=Path, required=True, help="fairseq-train's --save-dir")
     parser.add_argument("--choose", choices=CHOICES, required=True, help="which checkpoints make the model")
     parser.add_argument("--epochs", type=int, help="how many are averaged, by their scores; the others are removed")
+    parser.add_argument("--data", type=Path, help="the binarised text")
+    parser.add_argument("--limits", type=from_text, help="how long its lines may be, as training/lengths.py writes it")
     parser.add_argument("--bf16", action="store_true", help="compute matrix products in bfloat16")
     parser.add_argument("--deterministic", action="store_true", help="use deterministic algorithms only")
     arguments = parser.parse_args()
+    if arguments.data and (sentence := too_long(arguments.data, arguments.limits or [])):
+        raise DataError(sentence)
     average = {} if arguments.epochs is None else {"average": arguments.choose, "epochs": arguments.epochs}
     write_options(arguments.save_dir, Options(arguments.bf16, arguments.deterministic, **average))
     for sentence in ready(arguments.save_dir, arguments.choose):

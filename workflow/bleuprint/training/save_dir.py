@@ -42,5 +42,5 @@ def add_implementations(save_dir: Path, sentences: list[str]) -> None:
 def read_implementations(save_dir: Path) -> list[str]:
     """Return the implementations of all sessions, in the order in which they first ran; empty if none is known."""
     path = save_dir / IMPLEMENTATIONS
-    sentences: list[str] = read_json(path) if path.exists() else []
+    sentences: list[str] = read_json(path, list) if path.exists() else []
     return sentences

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from bleuprint.config.schema.combinations import contradictions
 from bleuprint.config.schema.corpus import Corpus, Demo, Expected, Files, Iwslt14, Local
 from bleuprint.config.schema.decoding import Decoding
 from bleuprint.config.schema.fairseq import Flags, Model, Training
@@ -161,6 +162,14 @@ class Experiment(Section):
         """Check that no flag is in both `model` and `training`, where fairseq would obey one of them."""
         if both := sorted(self.model.flags().keys() & self.training.flags().keys()):
             raise ValueError(f"{both[0]}: is set in model and in training; set it in one of them")
+        return self
+
+    @model_validator(mode="after")
+    def can_end_well(self) -> "Experiment":
+        """Check that no flags contradict each other, which fairseq would find out late or not at all."""
+        training = self.model.flags() | self.training.flags()
+        for contradiction in contradictions(training, self.decoding.flags(), self.training.checkpoint):
+            raise ValueError(contradiction)
         return self
 
     @model_validator(mode="after")

@@ -29,6 +29,7 @@ class Decoding(Flags):
 
     how = frozenset({"engine", "compute_type"})
     own = how | {"ensemble", "tune"}
+    command = "decoding"
     beam: PositiveInt
     """Width of the beam."""
     lenpen: float

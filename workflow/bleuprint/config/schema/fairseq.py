@@ -1,10 +1,14 @@
 """config/model and config/training, and the base of all groups whose keys are flags of fairseq."""
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
 
+from bleuprint.config.known_flags import Command, complaint, kind, one_name
+from bleuprint.config.local_text import content_hash
 from bleuprint.config.schema.section import Section
+from bleuprint.files import DataError
 
 # Some of fairseq's switches take the word True or False where others are bare flags
 Switch = Annotated[Literal["True", "False"], BeforeValidator(lambda value: str(value))]
@@ -15,37 +19,61 @@ class Flags(Section):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     own: ClassVar[frozenset[str]] = frozenset()
-    # Flags that the rules set: folders, device and log, the run's seed, the set that is decoded
-    reserved: ClassVar[frozenset[str]] = frozenset(
-        {
-            "save_dir",
-            "results_path",
-            "path",
-            "user_dir",
-            "restore_file",
-            "no_save",
-            "no_last_checkpoints",
-            "seed",
-            "gen_subset",
-        }
-        | {"source_lang", "target_lang", "cpu", "distributed_world_size"}
-        | {"log_format", "log_interval", "log_file", "tensorboard_logdir"}
-    )
+    command: ClassVar[Command] = "training"
+
+    @model_validator(mode="before")
+    @classmethod
+    def goes_by_one_name(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Give each flag its one name, where fairseq has several, so that it is checked and hashed under that."""
+        section, renamed = cls.__name__.lower(), dict(values)
+        for key in [key for key in values if one_name(key) != key]:
+            name, value = one_name(key), renamed.pop(key)
+            if renamed.get(name, value) not in (value, None):
+                raise ValueError(f"{section}.{key}: this is another name of {name}; set {section}.{name} instead")
+            renamed[name] = value
+        return renamed
 
     @model_validator(mode="after")
-    def leaves_the_rules_alone(self) -> Self:
-        """Check that no flag is one that the pipeline sets itself."""
-        for key in sorted(self.reserved & (self.model_extra or {}).keys()):
-            raise ValueError(f"{key}: bleuprint sets this flag itself; it cannot be given")
+    def can_be_given(self) -> Self:
+        """Check that no flag is one that the pipeline sets itself, or that makes a result wrong or none."""
+        for key, value in sorted(self.model_dump(exclude=set(self.own)).items()):
+            if problem := complaint(self.command, key, value):
+                word = key if value is True else f"{key}={value}"
+                raise ValueError(f"{type(self).__name__.lower()}.{word}: {problem}")
         return self
 
     def flags(self) -> dict[str, Any]:
         """Return the keys that fairseq's command line gets."""
         return self.model_dump(exclude=set(self.own), exclude_none=True)
 
+    def what_flags(self) -> dict[str, Any]:
+        """Return the flags of which each value is another result."""
+        return {key: value for key, value in self.flags().items() if key not in self._how()}
+
+    def how_flags(self) -> dict[str, Any]:
+        """Return the other flags: those that move no result, and paths, whose files count by their content."""
+        return {key: value for key, value in self.flags().items() if key in self._how()}
+
     def identity(self) -> dict[str, Any]:
-        """Return the keys that can change the stage's output; a key that is null counts as missing."""
-        return {key: value for key, value in super().identity().items() if value is not None}
+        """Return the keys that can change the stage's output, files by their SHA-256; one that is null is missing.
+
+        Raises:
+            DataError: a file does not exist.
+        """
+        values = {key: value for key, value in super().identity().items() if value is not None}
+        return {key: value for key, value in values.items() if key not in self._how()} | self._contents()
+
+    def _how(self) -> set[str]:
+        given = self.model_extra or {}
+        return {key for key, value in given.items() if kind(self.command, key, value) in ("how", "content")}
+
+    def _contents(self) -> dict[str, str]:
+        given = {key: value for key, value in (self.model_extra or {}).items() if value is not None}
+        files = {key: Path(str(value)) for key, value in given.items() if kind(self.command, key, value) == "content"}
+        for key, path in files.items():
+            if not path.is_file():
+                raise DataError(f"{type(self).__name__.lower()}.{key}={path}: no such file; correct the path")
+        return {key: content_hash(path) for key, path in files.items()}
 
 
 class Model(Flags):
@@ -179,28 +207,10 @@ class Training(Flags):
         return self
 
     @model_validator(mode="after")
-    def leaves_what_is_averaged(self) -> "Training":
-        """Check that the checkpoints to average are kept; without them the training would be wasted."""
-        missing = {"no_epoch_checkpoints"} if self.checkpoint.startswith("average") else set()
-        missing |= {"disable_validation"} if self.by_score else set()
-        for key in sorted(key for key in missing if (self.model_extra or {}).get(key)):
-            raise ValueError(
-                f"{key}: training.checkpoint={self.checkpoint} would find nothing to average; leave it out"
-            )
-        return self
-
-    @model_validator(mode="after")
     def has_one_precision(self) -> "Training":
         """Check that at most one of fp16 and bf16 is set."""
         if self.fp16 and self.bf16:
             raise ValueError("fp16 and bf16 exclude each other; set one of them to false")
-        return self
-
-    @model_validator(mode="after")
-    def ends_the_same(self) -> "Training":
-        """Refuse what ends a resumed training elsewhere: fairseq restarts its clock and its count of bad epochs."""
-        for key in sorted({"patience", "stop_time_hours"} & (self.model_extra or {}).keys()):
-            raise ValueError(f"{key}: an interrupted training would end elsewhere; set training.max_epoch instead")
         return self
 
     def identity(self) -> dict[str, Any]:
