@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
+from bleuprint.commands.cli import cli_config
 from bleuprint.commands.document import TABLE, all_tables, documented
 from bleuprint.config import schema
 from bleuprint.config.compose import CONFIG_DIR, ConfigError, experiments, group_files
 from bleuprint.config.schema.section import Section
+from bleuprint.files import DataError
 
 YAMLS = sorted(CONFIG_DIR.rglob("*.yaml"))
 GROUP_FILES = [(group, file) for group, files in group_files().items() for file in files]
@@ -156,6 +158,41 @@ def test_schema_and_files_name_the_same_keys() -> None:
             ["disable_validation", "nothing to average"],
         ),
         ({"overrides": "training.checkpoint=average +training.no_epoch_checkpoints=true"}, ["no_epoch_checkpoints"]),
+        # What people write who know Hydra, or guess
+        ({"seed": "1-3"}, ["seed=1-3", '"seed=range(1,4)"']),
+        ({"overrides": "decoding.beam=4..6"}, ['"decoding.beam=range(4,7)"']),
+        ({"seed": [1, 2, 3]}, ["seed=[1,2,3]", "without brackets, seed=1,2,3"]),
+        ({"model": ["transformer", "lightconv"]}, ["without brackets, model=transformer,lightconv"]),
+        ({"model": "glob(*_huge)"}, ["glob(*_huge)", "lightconv_tiny, transformer"]),
+        ({"overrides": "training.lr=glob(*)"}, ["glob", "training.lr=VALUE,VALUE"]),
+        ({"overrides": "training.lr=interval(1e-4,1e-3)"}, ["training.lr=VALUE,VALUE", "training.lr=range("]),
+        ({"seed": "shuffle(1,2)"}, ["seed=shuffle(1,2)", "leave shuffle out"]),
+        ({"seed": "range(3,3)"}, ["seed=range(3,3)", "ends before STOP"]),
+        ({"overrides": "decoding.ensemble=[range(2,4)]"}, ["decoding.ensemble=[range(2,4)]", "write the values out"]),
+        ({"overrides": "decoding.ensemble=2"}, ["a list, as in decoding.ensemble=[2]"]),
+        ({"overrides": "training={lr:1}"}, ["training.KEY=VALUE"]),
+        ({"overrides": "training.adam_betas=[0.9,0.98]"}, ["training.adam_betas=[0.9,0.98]", "quotes of its own"]),
+        ({"overrides": "--multirun"}, ["--multirun", "KEY=VALUE,VALUE for a sweep"]),
+        ({"overrides": "=5"}, ["=5: no such key"]),
+        ({"overrides": "model@decoder=lightconv"}, ["write model=lightconv"]),
+        ({"overrides": "+model=lightconv"}, ["without a plus, model=lightconv"]),
+        ({"overrides": "++model=lightconv"}, ["without a plus, model=lightconv"]),
+        ({"overrides": "~model"}, ["cannot be removed", "lightconv, lightconv_tiny"]),
+        ({"overrides": "~training.lr=1"}, ["is 0.0005", "write ~training.lr"]),
+        ({"overrides": "~training.patience"}, ["~training.patience", "nothing can be removed"]),
+        ({"overrides": "~seed"}, ["seed: is missing", "needs a value"]),
+        ({"overrides": "+a.b=1"}, ["a: no such key", "seed, overrides"]),
+        ({"overrides": "hydra.sweep.dir=x"}, ["hydra.sweep.dir=x", "leave it out"]),
+        ({"overrides": "hydra/launcher=basic"}, ["hydra/launcher=basic", "leave it out"]),
+        ({"overrides": "training.lr=${lr}"}, ["training.lr", "'lr' not found"]),
+        ({"overrides": "training.lr=${oc.env:NO_SUCH}"}, ["training.lr: \"Environment variable 'NO_SUCH' not found"]),
+        ({"overrides": "corpus.train=data/train"}, ["corpus.train", "it belongs to corpus=local"]),
+        ({"overrides": "scoring.metrics.new={metric:chrf}"}, ["plus: +scoring.metrics.new"]),
+        # What a config file hands over
+        ({"overrides": ["decoding.beam=4", {"training.lr": 1}]}, ["{training.lr:1}", "mapping", "KEY=VALUE"]),
+        ({"training": {"lrr": 1}}, ["training.lrr", "did you mean lr?"]),
+        ({"model": None}, ["model=null", "lightconv, lightconv_tiny"]),
+        ({"seed": None}, ["seed=null", "integer"]),
     ],
 )
 def test_wrong_input_is_one_clear_line(cli: dict[str, Any], words: list[str]) -> None:
@@ -167,6 +204,14 @@ def test_wrong_input_is_one_clear_line(cli: dict[str, Any], words: list[str]) ->
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize("word", ["training.lr=1e-3", "+training.update_freq=[8]", "~model.dropout=0.3", "=1"])
+def test_what_snakemake_would_not_take_bleuprint_explains(word: str) -> None:
+    with pytest.raises(
+        DataError, match=re.escape(f'{word}: only a plain key can stand alone; write overrides="{word}"')
+    ):
+        cli_config(["seed=1", word])
 
 
 def test_values_from_the_command_line_reach_hydra_as_typed() -> None:
@@ -189,6 +234,34 @@ def test_a_sweep_is_the_product_of_its_values() -> None:
     found = [(choice.groups["model"], choice.experiment.seed) for choice in choices]
     assert found == [(model, seed) for model in ("transformer", "lightconv") for seed in (1, 2, 3)]
     assert [choice.experiment.seed for choice in experiments({"seed": "range(1,101)"})] == list(range(1, 101))
+
+
+def test_hydras_own_sweeps_name_their_values() -> None:
+    files = [choice.groups["model"] for choice in experiments({"model": "glob(*_tiny,exclude=light*)"})]
+    assert files == [file for file in group_files()["model"] if file.endswith("_tiny") and file[:5] != "light"]
+    for words in ("choice(1,3)", "range(1,4,step=2)", "sort(3,1)", "tag(mine,choice(1,3))", "int(1,3)"):
+        assert [choice.experiment.seed for choice in experiments({"seed": words})] == [1, 3]
+
+
+def test_a_config_file_may_nest_the_keys_of_a_group() -> None:
+    """As YAML reads them, and with what `--config` adds to them."""
+    nested = yaml.safe_load("""
+        recipe: demo
+        training: {lr: 1e-3, max_epoch: 3, eval_bleu_args: {beam: 2}, adam_betas: "'(0.9, 0.9)'"}
+        corpus: {pairs: 200}
+        scoring: {metrics: {chrf: {lowercase: false}}}
+        decoding.beam: 2
+        +training.update_freq: [8]
+        +model.activation_fn: gelu
+        overrides: [decoding.lenpen=0.5, ~training.label_smoothing]
+        expected: null
+    """)
+    dotted = """recipe=demo training.lr=1e-3 training.max_epoch=3 training.eval_bleu_args={beam:2} corpus.pairs=200
+        scoring.metrics.chrf.lowercase=false decoding.beam=2 +training.update_freq=[8] +model.activation_fn=gelu
+        decoding.lenpen=0.5 ~training.label_smoothing expected=null"""
+    betas = "training.adam_betas='(0.9, 0.9)'"
+    assert one(**nested) == one(overrides=[*dotted.split(), betas])
+    assert one(corpus={"sources": ["a, b", "it's"]}).corpus.model_dump()["sources"] == ["a, b", "it's"]
 
 
 def test_reversing_the_direction_is_two_overrides() -> None:

@@ -5,6 +5,7 @@ The pipeline itself is run by Snakemake.
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from bleuprint.files import DataError, exit_with_message
 
+KEY = re.compile(r"[A-Za-z_]\w+=")  # what Snakemake takes
 RUN = "a run in results/runs: its name, its folder, or a part of its name that no other run has"
 
 
@@ -19,13 +21,15 @@ def cli_config(words: list[str]) -> dict[str, Any]:
     """Parse KEY=VALUE words like Snakemake's `--config`.
 
     Raises:
-        DataError: a word is not KEY=VALUE.
+        DataError: a word is not KEY=VALUE, or Snakemake would not take its key.
     """
     from snakemake.cli import parse_config  # slow to load, and watch does not need it
 
     for word in words:
         if "=" not in word:
             raise DataError(f"{word}: not KEY=VALUE, as after snakemake's --config")
+        if not KEY.match(word):
+            raise DataError(f'{word}: only a plain key can stand alone; write overrides="{word}"')
     try:
         config: dict[str, Any] = parse_config(words)
     except ValueError as error:
@@ -144,7 +148,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-@exit_with_message()
+@exit_with_message(OSError)
 def main() -> None:
     """Run the command `bleuprint`."""
     parser = argparse.ArgumentParser(prog="bleuprint", description=__doc__)

@@ -1,0 +1,88 @@
+"""How Snakemake was called, found out while it reads the Snakefile: what for, with how many cores, and as what."""
+
+import atexit
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from bleuprint.commands.alone import forget_killed, say_if_read_only
+from bleuprint.files import DataError, exit_with_message
+from bleuprint.plan.explain import explain_dry_run
+from bleuprint.plan.keys import Plan, planned
+from bleuprint.plan.times import settle
+
+
+def planned_call(workflow: Any, config: Mapping[str, Any]) -> Plan:
+    """Plan what this call is asked for, and make the folder ready for it.
+
+    Args:
+        workflow: Snakemake's.
+        config: Snakemake's, from `--config` and `--configfile`.
+
+    Raises:
+        SystemExit: with one sentence, if anything is wrong.
+    """
+    refuse_module(workflow)
+    explain_targets(workflow)
+    say_if_read_only(workflow)
+    forget_killed(workflow)
+    plan = planned(config)
+    settle(plan)
+    explain_dry_run(workflow, plan)
+    return plan
+
+
+def cores(workflow: Any) -> int:
+    """Return the number of cores that jobs share, 1 where none was given.
+
+    Without a number Snakemake starts no job and draws no report, so it is told this one. Not under an executor: there
+    `--jobs` counts, and with one core only one job would be sent at a time.
+
+    Args:
+        workflow: Snakemake's.
+    """
+    settings = workflow.resource_settings
+    if settings.cores is None and settings.nodes is None:
+        settings.cores = workflow.global_resources["_cores"] = 1
+    return settings.cores or 1
+
+
+def explain_targets(workflow: Any) -> None:
+    """Say at the end that a target KEY=VALUE was meant to follow `--config`; Snakemake says that no rule makes it.
+
+    Args:
+        workflow: Snakemake's; it knows its targets only after reading the rules.
+    """
+
+    def say() -> None:
+        settings = workflow.dag_settings
+        targets = [str(target) for target in settings.targets] if settings and workflow.is_main_process else []
+        if words := [target for target in targets if re.match(r"[\w.~+]+=", target)]:
+            plain = [word for word in words if re.match(r"\w+=", word)]
+            nested = [f'overrides="{" ".join(word for word in words if word not in plain)}"']
+            right = " ".join(plain + nested * (plain != words))
+            print(f"bleuprint: {words[0]} stands where targets stand; write --config {right}", file=sys.stderr)
+
+    atexit.register(say)
+
+
+@exit_with_message()
+def refuse_module(workflow: Any) -> None:
+    """Check that the Snakefile is no module of another one.
+
+    Snakemake runs no `onstart` of a module, so that nothing would be checked before the first job, and its `prefix`
+    moves only those files that rules declare.
+
+    Args:
+        workflow: Snakemake's.
+
+    Raises:
+        SystemExit: it is one.
+    """
+    if not workflow.modifier.is_main_snakefile():
+        raise DataError(
+            "this Snakefile cannot be used as a module: Snakemake would not run its checks, and prefix would move only "
+            'some of its files; call it in a rule: shell: "snakemake --snakefile PATH/Snakefile --directory FOLDER '
+            '--cores {threads} --config recipe=demo"'
+        )

@@ -1,0 +1,117 @@
+"""Turn the errors of Hydra, OmegaConf and pydantic into one line: what is wrong, and the words that are right."""
+
+import difflib
+import re
+from typing import Any, get_args
+
+from omegaconf import OmegaConf
+from omegaconf.errors import InterpolationResolutionError
+from pydantic import ValidationError
+
+from bleuprint.config.groups import CONFIG_DIR, group_files
+from bleuprint.config.schema import Experiment
+from bleuprint.config.words import as_hydra
+
+TOP_LEVEL = ["source", "target", "seed", "overrides"]
+SPAN = re.compile(r"(\d+)(?:-|:|\.\.+|–)(\d+)")  # how people write a range of whole numbers
+
+
+def near(word: str, known: list[str]) -> str:
+    """Return a question for the known word that is nearest, if any is near."""
+    words = difflib.get_close_matches(word, known, 1)
+    return f" (did you mean {words[0]}?)" if words and words[0] != word else ""
+
+
+def no_key(name: str) -> str:
+    """Return the sentence for a top-level key that does not exist."""
+    known = [*group_files(), *TOP_LEVEL]
+    return f"{name}: no such key{near(name, known)}; there are {', '.join(known)}"
+
+
+def no_file(group: str, value: Any) -> str:
+    """Return the sentence for a file that a group does not have."""
+    wrong = f"{group}={as_hydra(value)}"
+    if isinstance(value, list) and value:
+        return f"{wrong}: is one list; a sweep is written without brackets, {group}={','.join(map(str, value))}"
+    if isinstance(value, dict):
+        return f"{wrong}: no such {group}; a single key is set by {group}.KEY=VALUE"
+    return f"{wrong}: no such {group}; there are {', '.join(group_files()[group])}"
+
+
+def composing(error: Exception) -> str:
+    """Return one line for an error of Hydra or OmegaConf."""
+    text = " ".join(str(error).split())
+    if isinstance(error, InterpolationResolutionError):
+        problem = re.sub(r"^\w+ raised while resolving interpolation: ", "", str(error).splitlines()[0])
+        return f"{error.full_key}: {problem}; ${{KEY}} stands for the value of another key"
+    if "Could not delete" in text:
+        key, value = re.findall(r"'([^']+)'(?: is (.*) and not .*)?", text)[0]
+        return f"~{key}: is {value}; write ~{key}" if value else f"~{key}: no such key, so nothing can be removed"
+    wrong = re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text)
+    if "Missing mandatory value" in text and wrong:
+        return f'{wrong[1]}: needs a value; give it with overrides="{wrong[1]}=…"'
+    return _no_nested_key(wrong[1]) if wrong else text
+
+
+def _no_nested_key(key: str) -> str:
+    """Return the sentence for a key that a group does not have; a corpus has those of its kind."""
+    section, _, leaf = key.partition(".")
+    field = Experiment.model_fields.get(section)
+    if field is None:
+        return f"{key}: no such group; there are {', '.join(group_files())}"
+    first = leaf.partition(".")[0]
+    kinds = [field.annotation, *get_args(field.annotation)]
+    known = sorted({name for kind in kinds for name in getattr(kind, "model_fields", {})})
+    if first in known and first != leaf:
+        return f"{key}: no such key; a new entry is added with a plus: +{key}"
+    if section in ("model", "training", "decoding"):
+        add = f"; a fairseq flag that no file names is added with a plus: +{key}"
+    elif files := [f"{section}={file}" for file in group_files().get(section, []) if first in _keys(section, file)]:
+        return f"{key}: no such key here; it belongs to {' or '.join(files)}"
+    else:
+        add = ""
+    return f"{key}: no such key{near(leaf, known)}; {section} has {', '.join(known)}{add}"
+
+
+def _keys(group: str, file: str) -> set[str]:
+    values = OmegaConf.load(CONFIG_DIR / group / f"{file}.yaml")
+    return {str(key) for key in values}
+
+
+def validating(error: ValidationError) -> str:
+    """Return one line for the first wrong value."""
+    first = error.errors()[0]
+    # pydantic also names the member of a union that it tried: corpus.local.train, training.lr.float
+    location = first["loc"]
+    parts = location[:1] + location[2:] if location[:1] == ("corpus",) else location
+    where = ".".join(str(part) for part in parts if part not in ("float", "list[float]"))
+    kind, message, value = first["type"], first["msg"].removeprefix("Value error, "), first["input"]
+    if kind == "value_error":
+        return message
+    if kind == "extra_forbidden":
+        return no_key(where) if "." not in where else f"{where}: no such key"
+    if kind == "missing":
+        return f"{where}: is missing; it needs a value"
+    if kind == "union_tag_invalid":
+        return f"{where}.kind={first['ctx']['tag']}: input should be one of {first['ctx']['expected_tags']}"
+    message = re.sub(r"valid (list|tuple|dictionary)( or instance of \w+)?", _yaml_name, message)
+    return f"{where}={as_hydra(value)}: {message[0].lower() + message[1:]}{_hint(where, kind, value)}"
+
+
+def _yaml_name(match: re.Match[str]) -> str:
+    """Return what YAML calls one of Python's types."""
+    return "mapping" if match[1] == "dictionary" else "list"
+
+
+def _hint(where: str, kind: str, value: Any) -> str:
+    """Return the words that a wrong value was probably meant to be."""
+    if kind.startswith(("int_", "float_")):
+        if isinstance(value, str) and (span := SPAN.fullmatch(value)):
+            return f'; for all of these write "{where}=range({span[1]},{int(span[2]) + 1})"'
+        if isinstance(value, list) and value:
+            return f"; a sweep is written without brackets, {where}={','.join(map(as_hydra, value))}"
+    if kind in ("list_type", "tuple_type") and isinstance(value, str | int | float):
+        return f", as in {where}=[{as_hydra(value)}]"
+    if kind == "string_type":
+        return "; a text that reads as something else needs quotes of its own, see config/README.md"
+    return ""
