@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import Snakemake
 
-from bleuprint.commands import doctor
+from bleuprint.commands import doctor, installation
 from bleuprint.config.compose import experiments
 from bleuprint.files import link
 from bleuprint.machine import device
@@ -26,7 +26,7 @@ Memory = namedtuple("Memory", "total available")
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(device, "gpus", lambda: ())
-    monkeypatch.setattr(doctor, "gpus", lambda: ())
+    monkeypatch.setattr(installation, "gpus", lambda: ())
 
 
 def planned(**cli: Any) -> Plan:
@@ -35,7 +35,7 @@ def planned(**cli: Any) -> Plan:
 
 def wrong(made: Plan) -> list[str]:
     missing = to_compute(made)
-    rows = [*doctor.stands(made), *doctor.room(made, missing), *doctor.sources(made, missing)]
+    rows = [*installation.checks(made), *doctor.room(made, missing), *doctor.sources(made, missing)]
     return [said for _, _, said in rows if said]
 
 
@@ -44,23 +44,50 @@ def test_nothing_is_wrong_with_the_demo_here() -> None:
 
 
 def test_other_versions_and_missing_parts_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(doctor, "version", lambda name: "0.0.1" if name == "sacrebleu" else "2.13.0+cpu")
-    monkeypatch.setattr(doctor, "COMPILED", ("data/no_such_part",))
+    monkeypatch.setattr(installation, "version", lambda name: "0.0.1" if name == "sacrebleu" else "2.13.0+cpu")
+    monkeypatch.setattr(installation, "COMPILED", ("data/no_such_part",))
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(doctor, "gpus", lambda: ("0",))
+    monkeypatch.setattr(installation, "gpus", lambda: ("0",))
     monkeypatch.setattr(device, "gpus", lambda: ("0",))
+    monkeypatch.setattr(installation.cuda, "ask_torch", lambda: "Torch not compiled with CUDA enabled")
     said = " ".join(wrong(planned(recipe="demo")))
     assert "sacrebleu 0.0.1, not 2.6.0" in said
     assert "compiled parts are missing (data/no_such_part)" in said
     assert "fairseq-train, fairseq-generate" in said and "not found" in said
-    assert "this torch is built for CPUs" in said
+    assert "torch cannot use the GPU (Torch not compiled with CUDA enabled): install" in said
     made = planned(recipe="demo")
-    with pytest.raises(SystemExit, match="this torch is built for CPUs"):
+    with pytest.raises(SystemExit, match="torch cannot use the GPU"):
         doctor.refuse(made, to_compute(made), 2)
-    monkeypatch.setattr(doctor, "COMPILED", ())
-    monkeypatch.setattr(doctor, "PROGRAMS", ())
+    monkeypatch.setattr(installation, "COMPILED", ())
+    monkeypatch.setattr(installation, "PROGRAMS", ())
     doctor.refuse(made, {one for one in to_compute(made) if one[0] in ("corpus", "text")}, 2)  # which need no GPU
     doctor.refuse(made, to_compute(made), 2, elsewhere=True)
+
+
+def test_torch_is_asked_for_the_gpu_that_is_to_be_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(installation, "nvidia", lambda: (["NVIDIA H200"], "570.86.15"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "NoDevFiles")
+    hidden = "none visible, but CUDA_VISIBLE_DEVICES=NoDevFiles hides NVIDIA H200, driver 570.86.15"
+    assert installation.gpu(planned(recipe="demo")) == ("GPU", hidden, None)
+    made = planned(recipe="demo", overrides="runtime.device=cuda")
+    for missing in (to_compute(made), {need for need in to_compute(made) if need[0] == "decoding"}):
+        with pytest.raises(SystemExit, match=r"^bleuprint: runtime.device=cuda: no GPU is visible here; use [^\n]+$"):
+            doctor.refuse(made, missing, 2)
+    monkeypatch.setattr(installation, "gpus", lambda: ("0",))
+    monkeypatch.setattr(device, "gpus", lambda: ("0",))
+    problems = iter([None, "no answer within 60 seconds"])
+    monkeypatch.setattr(installation.cuda, "ask_torch", lambda: next(problems))
+    shown = ("GPU", "NVIDIA H200, driver 570.86.15")
+    assert installation.gpu(planned(recipe="demo", overrides="runtime.device=cpu")) == (*shown, None)  # not asked
+    assert installation.gpu(planned(recipe="demo")) == (*shown, None)
+    # Nothing is timed on a GPU that may hang
+    monkeypatch.setattr(doctor, "steps", lambda stage, threads: pytest.fail("timed"))
+    assert doctor.doctor(planned(recipe="demo")) == 1
+    output = capsys.readouterr()
+    assert "torch cannot use the GPU (no answer within 60 seconds): " in output.err
+    assert "not timed without a GPU" in output.out
 
 
 def test_a_disk_that_is_too_small_is_refused_before_any_job(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +150,7 @@ def test_files_are_looked_for_in_the_mirror_and_at_the_sources(tmp_path: Path) -
         return doctor.sources(made, to_compute(made))
 
     none = rows("corpus.sources=[http://127.0.0.1:9/de-en.tgz,/no/such/file]")
-    assert [row[:2] for row in none] == [("de-en.tgz", "not to be had")]
+    assert [row[:2] for row in none] == [("de-en.tgz", "not found")]
     assert 'overrides="runtime.mirror=FOLDER"' in str(none[0][2])
     (tmp_path / "de-en.tgz").touch()
     assert rows("runtime.mirror=.") == [("de-en.tgz", "in .", None)]

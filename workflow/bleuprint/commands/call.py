@@ -11,8 +11,8 @@ from typing import Any
 from bleuprint.commands.alone import claim, end_with_jobs, remember, stopped
 from bleuprint.commands.doctor import refuse
 from bleuprint.config.stages import STAGES
-from bleuprint.files import SCARCE, full, last_words
-from bleuprint.machine import memory
+from bleuprint.files import SCARCE, full
+from bleuprint.machine import endings, memory
 from bleuprint.plan.explain import finished
 from bleuprint.plan.keys import Plan, Run
 from bleuprint.record.provenance import RUNS
@@ -34,7 +34,7 @@ def begin(workflow: Any, plan: Plan, threads: int) -> None:
     jobs = workflow.dag.needrun_jobs()
     missing = {(stage, key) for job in jobs for stage, key in job.wildcards.items() if stage in STAGES}
     conda = bool(workflow.deployment_settings.deployment_method)
-    refuse(plan, missing, min(threads, workflow.cores), elsewhere=conda)
+    refuse(plan, missing, min(threads, workflow.resource_settings.cores or threads), elsewhere=conda)
     claim()
     memory.usage()
     remember(plan)
@@ -67,14 +67,15 @@ def after_failure(workflow: Any, plan: Plan, logs: list[str]) -> None:
             file=sys.stderr,
         )
     atexit.unregister(_say_if_full)
-    words = [last_words(logs, Path("results").resolve()), *memory.sentences(logs, memory.usage())]
-    print("\n".join(filter(None, words)), file=sys.stderr)
+    words = endings.last_words(logs, Path("results").resolve(), memory.usage(), stopped())
+    if words:  # not now: Snakemake has more to tell, and the last line is what a user reads
+        atexit.register(print, "\n".join(words), file=sys.stderr)
 
 
 def after_success(workflow: Any) -> None:
     """Show the scores, if they were asked for."""
     atexit.unregister(_say_if_full)
-    if _reports(workflow):
+    if _reports(workflow) and SCORES.exists():  # with --touch there may be none
         print(SCORES.read_text(encoding="utf-8"), end="")
 
 

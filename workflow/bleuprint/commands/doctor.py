@@ -1,14 +1,10 @@
 """bleuprint doctor: whether what is planned can work here, and what it will cost, before anything is computed."""
 
-import importlib.util
 import json
 import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
@@ -16,9 +12,10 @@ import requests
 from tabulate import tabulate
 from tqdm import tqdm
 
+from bleuprint.commands import installation
+from bleuprint.commands.installation import Row
 from bleuprint.config.flags import argv
-from bleuprint.machine.device import gpus, uses_bf16, uses_gpu
-from bleuprint.machine.environment import PACKAGES, ROOT, nvidia
+from bleuprint.machine.device import uses_bf16, uses_gpu
 from bleuprint.machine.memory import ended, limit
 from bleuprint.plan.costs import refusal, target_tokens, training_memory, update_freq, weights
 from bleuprint.plan.explain import to_compute
@@ -26,78 +23,12 @@ from bleuprint.plan.fairseq_flags import PLUGIN
 from bleuprint.plan.keys import Plan, Stage
 from bleuprint.training import kept
 
-LOCK = ROOT / "envs" / "requirements.lock"
-COMPILED = ("data/data_utils_fast", "data/token_block_utils_fast", "libbleu")
-PROGRAMS = ("fairseq-preprocess", "fairseq-train", "fairseq-generate", "flock", "tee")
 PAIR = 250  # bytes of a raw pair, about; a text stage holds it about six times
 STATE = 12  # bytes of a weight in a checkpoint: itself and Adam's two moments, in float32
+COPY = 4  # more with fp16: the optimizer's float32 copy (fairseq_plugin/half.py)
 ANSWER = 10  # seconds for a server to answer
 
 Missing = set[tuple[str, str]]  # (stage, key) of what is to be computed
-Row = tuple[str, str, str | None]  # what, what was found, and what is wrong with it, as a sentence
-
-
-def stands(plan: Plan) -> list[Row]:
-    """Check the installation: Python, packages against the lock, fairseq's compiled parts, programs, GPU."""
-    pins = (
-        dict(re.findall(r"^([\w.-]+)==(\S+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE)) if LOCK.exists() else {}
-    )
-    return [
-        ("Python", platform.python_version(), None),
-        _packages(pins),
-        _compiled(),
-        _programs(),
-        _gpu(plan),
-    ]
-
-
-def _packages(pins: dict[str, str]) -> Row:
-    wrong = []
-    for name in PACKAGES:
-        try:
-            found = version(name)
-        except PackageNotFoundError:
-            found = "missing"
-        if found != pins.get(name, found):
-            wrong.append(f"{name} {found}, not {pins[name]}")
-    said = (
-        f"{'; '.join(wrong)}: results may differ; make env installs what envs/requirements.lock names."
-        if wrong
-        else None
-    )
-    return "packages", f"{len(wrong)} unlike the lock" if wrong else f"as locked, torch {version('torch')}", said
-
-
-def _compiled() -> Row:
-    spec = importlib.util.find_spec("fairseq")
-    folder = Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else Path()
-    missing = [name for name in COMPILED if not list(folder.glob(f"{name}.*.so"))]
-    said = (
-        f"fairseq's compiled parts are missing ({', '.join(missing)}); install the wheel with make env."
-        if missing
-        else None
-    )
-    return "fairseq", "compiled parts missing" if missing else "compiled parts there", said
-
-
-def _programs() -> Row:
-    missing = [name for name in PROGRAMS if shutil.which(name) is None]
-    said = (
-        f"{', '.join(missing)}: not found; activate the environment, or: make env (flock is in util-linux)."
-        if missing
-        else None
-    )
-    return "programs", "missing: " + ", ".join(missing) if missing else "all found", said
-
-
-def _gpu(plan: Plan) -> Row:
-    names, driver = nvidia()
-    if not gpus():
-        return "GPU", "none visible", None
-    said = None
-    if uses_gpu(plan.runtime) and version("torch").endswith("+cpu"):
-        said = "a GPU is visible, but this torch is built for CPUs; install a CUDA build, or set runtime.device=cpu."
-    return "GPU", f"{', '.join(names) or len(gpus())}, driver {driver or 'unknown'}", said
 
 
 def room(plan: Plan, missing: Missing) -> list[Row]:
@@ -123,7 +54,7 @@ def room(plan: Plan, missing: Missing) -> list[Row]:
     if needs > has:
         short = (
             f"a training needs about {_bytes(needs)} of memory, its loaders included, and this machine has "
-            f"{_bytes(has)}; choose a smaller model, or lower training.max_tokens or training.num_workers."
+            f"{_bytes(has)}; choose a smaller model, or lower training.max_tokens or +training.num_workers."
         )
     return [
         (
@@ -174,7 +105,7 @@ def _source(file: str, mirror: str | None, tried: list[str]) -> Row:
     said = (
         f'{file}: neither a mirror nor a server has it; put it into a folder and set overrides="runtime.mirror=FOLDER".'
     )
-    return file, "not to be had", said
+    return file, "not found", said
 
 
 def costs(plan: Plan, missing: Missing, threads: int) -> tuple[list[list[str]], list[str]]:
@@ -198,7 +129,9 @@ def costs(plan: Plan, missing: Missing, threads: int) -> tuple[list[list[str]], 
             continue
         updates = tokens / (experiment.training.max_tokens * update_freq(experiment.training))
         time = tqdm.format_interval(tokens / found["tokens_per_second"])
-        speed, checkpoint = f"{found['tokens_per_second']:,.0f}", _bytes(STATE * found["parameters"])
+        half = experiment.training.fp16 and uses_gpu(experiment.runtime)
+        size = (STATE + COPY if half else STATE) * found["parameters"]
+        speed, checkpoint = f"{found['tokens_per_second']:,.0f}", _bytes(size)
         rows.append([key, f"{updates:,.0f}", speed, time, checkpoint])
     return rows, wrong
 
@@ -229,7 +162,7 @@ def steps(stage: Stage, threads: int) -> dict[str, float] | str:
 
 
 def refuse(plan: Plan, missing: Missing, threads: int, elsewhere: bool = False) -> None:
-    """Check, before the first job of a call, what doctor can check without waiting.
+    """Check, before the first job of a call, what doctor can check without downloading or computing anything.
 
     Args:
         plan: what the call is asked for.
@@ -243,10 +176,10 @@ def refuse(plan: Plan, missing: Missing, threads: int, elsewhere: bool = False) 
     stages = {name for name, _ in missing}
     rows = room(plan, missing)
     if not elsewhere and stages & {"text", "training", "decoding"}:
-        rows += [_compiled(), _programs()]
+        rows += [installation.compiled(), installation.programs()]
     if not elsewhere and stages & {"training", "decoding"}:
-        rows.append(_gpu(plan))
-    if wrong := [said for _, _, said in rows if said] + refusals(plan, missing, threads):
+        rows.append(installation.gpu(plan))
+    if wrong := dict.fromkeys([said for _, _, said in rows if said] + refusals(plan, missing, threads)):
         sys.exit("\n".join(f"bleuprint: {said}" for said in wrong))
 
 
@@ -264,19 +197,22 @@ def doctor(plan: Plan) -> int:
     """
     threads = plan.runtime.threads or len(os.sched_getaffinity(0))
     missing = to_compute(plan)
-    rows = [*stands(plan), *room(plan, missing), *sources(plan, missing)]
+    rows = [*installation.checks(plan), *room(plan, missing), *sources(plan, missing)]
     table = [[what, found, "PROBLEM" if said else "ok"] for what, found, said in rows]
     print(tabulate(table, headers=["check", "found", ""], disable_numparse=True), flush=True)
     wrong = [said for _, _, said in rows if said] + refusals(plan, missing, threads)
     headers = ["training", "updates", "tokens/s", "time", "a checkpoint"]
-    cost, failed = costs(plan, missing, threads)
+    no_gpu = any(what == "GPU" and said for what, _, said in rows)
+    cost, failed = ([], []) if no_gpu else costs(plan, missing, threads)
     wrong += failed
     if cost:
         print(f"\n{tabulate(cost, headers=headers, disable_numparse=True)}")
         print(f"\nWithout validation; timed just now on {'a GPU' if uses_gpu(plan.runtime) else f'{threads} threads'}.")
+    elif no_gpu:
+        print("\nTrainings are not timed without a GPU that torch can use.")
     else:
         print("\nNothing is to be trained." if not failed else "")
-    for said in wrong:
+    for said in dict.fromkeys(wrong):
         print(f"bleuprint: {said}", file=sys.stderr)
     return int(bool(wrong))
 

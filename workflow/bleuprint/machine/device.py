@@ -1,6 +1,7 @@
 """CPU or GPU: which is there, and how commands use it. No torch here: planning must stay fast."""
 
 import os
+import re
 import shlex
 from functools import cache
 from pathlib import Path
@@ -23,11 +24,29 @@ def gpus() -> tuple[str, ...]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return tuple(str(number) for number in range(present))
-    words = [word.strip() for word in visible.split(",")]
-    ended = words.index("-1") if "-1" in words else len(words)  # CUDA stops at the first one that names no GPU
-    # A number names a GPU only if there are so many; other words are UUIDs of GPUs or MIG instances
-    named = [word for word in words[:ended] if word and (not word.isdigit() or int(word) < present)]
-    return tuple(named) if present else ()
+    return _named(visible, present) if present else ()
+
+
+def _named(visible: str, present: int) -> tuple[str, ...]:
+    """Return the GPUs that CUDA sees under a value of CUDA_VISIBLE_DEVICES, as torch reads it (torch.cuda).
+
+    They are those before the first entry that names none: no number of a GPU, or no UUID where the first entry is one.
+    Where one is named twice, there are none.
+    """
+    entries = [entry.strip() for entry in visible.split(",")]
+    kind, names = re.match("GPU-|MIG-", entries[0]), list[str]()
+    for entry in entries:
+        number = re.match(r"\+?([0-9]+)", entry)
+        if kind and entry.startswith(kind[0]):
+            name = entry
+        elif not kind and number and int(number[1]) < present:
+            name = str(int(number[1]))
+        else:
+            break
+        if name in names:
+            return ()
+        names.append(name)
+    return tuple(names)
 
 
 def uses_gpu(runtime: Runtime) -> bool:
@@ -47,8 +66,9 @@ def model_threads(runtime: Runtime, cores: int) -> int:
 
 def cpu_batch(experiment: Experiment, runtime: Runtime) -> dict[str, int]:
     """Return the flag of either engine for smaller batches on a CPU; they do not change the translations."""
-    longest = (experiment.model.flags() | experiment.training.flags()).get("max_source_positions", 0)
-    tokens = max(CPU_TOKENS, longest)  # fairseq-generate refuses a sentence that is longer than a batch
+    flags = experiment.model.flags() | experiment.training.flags()
+    # fairseq-generate refuses a sentence that is longer than a batch, or whose reference is
+    tokens = max(CPU_TOKENS, *(flags.get(f"max_{side}_positions") or 0 for side in ("source", "target")))
     return {"max_tokens": tokens} if not uses_gpu(runtime) and tokens < experiment.decoding.max_tokens else {}
 
 

@@ -1,9 +1,8 @@
-"""Memory: how much this machine has, how much a call's processes use, and which command was killed for it."""
+"""Memory: how much this machine has, how much a call's processes use, and what to do where that is not enough."""
 
 import re
 import signal
 import threading
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -13,12 +12,9 @@ import psutil
 INTERVAL = 2.0  # seconds between two samples
 COUNTERS = Path("/proc/vmstat")
 CGROUPS = Path("/sys/fs/cgroup")
-# How Snakemake's log tells that the last command of a job was killed, and torch that a loader was
-KILLED = re.compile(r"returned non-zero exit status 137\.|died with <Signals\.SIGKILL|is killed by signal: Killed")
-RULE = re.compile(r"^Error in rule (\w+):")
 # What makes a rule's command smaller
 LOWER = {
-    "train": "lower training.max_tokens, choose a smaller model",
+    "train": "lower training.max_tokens (+training.update_freq=[2] keeps an update's size), choose a smaller model",
     "translate": "lower decoding.max_tokens or decoding.beam",
     "translate_converted": "lower decoding.max_tokens or decoding.beam",
     "tune": "lower decoding.max_tokens or the largest beam of decoding.tune",
@@ -89,30 +85,23 @@ def out_of_memory_kills() -> int:
     return 0
 
 
-def sentences(logs: Iterable[str], samples: Usage) -> list[str]:
-    """Return a sentence for each rule of which a command was killed.
-
-    Args:
-        logs: Snakemake's logs.
-        samples: of the call that failed.
-    """
-    rules: dict[str, None] = {}  # a set that keeps its order
-    for log in logs:
-        killed = False
-        for line in Path(log).read_text(encoding="utf-8", errors="replace").splitlines():
-            killed = killed or KILLED.search(line) is not None
-            if killed and (match := RULE.match(line)):
-                rules[match[1]], killed = None, False
-    return [sentence(rule, samples) for rule in rules]
-
-
 def sentence(rule: str, samples: Usage) -> str:
     """Return what happened to a rule's command that was killed, and the way out."""
     why = "out of memory: the kernel killed" if samples.killed() else "something killed (SIGKILL)"
-    figures = f"This machine has {gigabytes(limit())}"
-    figures += f"; this call's commands used {gigabytes(samples.peak)} at most." if samples.peak else "."
-    way = f"{LOWER.get(rule, OTHERWISE)}, run fewer jobs at a time or end other programs; the same command resumes."
-    return f"bleuprint: {why} a command of the rule {rule}. {figures} {way[0].upper()}{way[1:]}"
+    return f"{why} a command of the rule {rule}. {figures(rule, samples)}"
+
+
+def figures(rule: str, samples: Usage) -> str:
+    """Return how much memory this machine has and this call used, and what makes a rule's command need less."""
+    measured = f"This machine has {gigabytes(limit())}"
+    measured += f"; this call's commands used {gigabytes(samples.peak)} at most." if samples.peak else "."
+    way = f"{smaller(rule)}, run fewer jobs at a time or end other programs; the same command resumes."
+    return f"{measured} {way[0].upper()}{way[1:]}"
+
+
+def smaller(rule: str) -> str:
+    """Return what makes a rule's command need less memory, as words within a sentence."""
+    return LOWER.get(rule, OTHERWISE)
 
 
 def ended(status: int) -> str:

@@ -18,6 +18,7 @@ WORKING = 16  # bytes of a weight while training: itself, Adam's two moments and
 # for the IWSLT Transformer.
 VOCABULARY = 12
 CHANNEL = 60
+NO_GPU = "runtime.device=cuda: no GPU is visible here; use runtime.device=auto or a machine with one."
 CROSS = 1.5  # a decoder layer, which also attends to the source, as a multiple of an encoder layer
 
 
@@ -74,7 +75,7 @@ def refusal(experiment: Experiment, threads: int) -> str | None:
     """Return why a training should not start here, in one sentence with the way out; None if it may."""
     wanted = experiment.runtime.device
     if wanted == "cuda" and not device.gpus():
-        return "runtime.device=cuda: no GPU is visible here; use runtime.device=auto or a machine with one."
+        return NO_GPU
     if device.uses_gpu(experiment.runtime) or wanted == "cpu":
         return None
     if experiment.training.bf16 is True and not device.has_bf16():
