@@ -1,12 +1,12 @@
 """make bench-gpu: what training and decoding settings bring on a GPU, in less than ten minutes; one Markdown table.
 
     make bench-gpu                                   on a machine with .venv, whose torch knows the GPU
-    make bench-gpu WHEELS=wheels PYTHON=python3.12   offline, with the machine's own torch and a folder of wheels
+    make bench-gpu WHEELS=wheels PYTHON=python3.12   offline, with the machine's own torch and folders of wheels
     python bench/gpu.py --device cpu                 tries the script without a GPU, in some minutes; no figure counts
 
 For the second, make these two where there is a network and the corpus, and carry them along with this checkout:
 
-    make wheels PYTHON=python3.12                    the Python of the GPU's machine
+    make wheels PYTHON=python3.12                    the Python of the GPU's machine; in pieces, see bench/gpu.txt
     make gpu-data                                    the binarised text: bench/gpu-data.tar.gz
 
 Measured are target tokens a second (no padding) with the recipe's flags as they are and with others, one after the
@@ -77,10 +77,10 @@ def machine(device: str) -> dict[str, str]:
     if device == "cuda":
         driver = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
         try:
-            said = subprocess.run(driver, capture_output=True, text=True, check=True).stdout.strip()
+            version = subprocess.run(driver, capture_output=True, text=True, check=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError):
-            said = "unknown"
-        head |= {"device": torch.cuda.get_device_name(0), "driver": said}
+            version = "unknown"
+        head |= {"device": torch.cuda.get_device_name(0), "driver": version}
     else:
         head |= {"device": f"CPU: {TRIAL}"}
     return head | {"torch": torch.__version__, "Python": platform.python_version()}
@@ -100,16 +100,18 @@ def main() -> None:
         return pack(arguments.pack)
     if why := refusal(arguments.device):
         sys.exit(f"bleuprint: {why}")
-    from gpu_measures import Place
-    from gpu_plan import MINUTES, Report, bench
+    from gpu_measures import Place, load_once
+    from gpu_plan import MINUTES, Report, bench, recipe
 
     from bleuprint.files import write_json
 
-    report = Report(machine(arguments.device), arguments.minutes)
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(DATA) as tar:
             tar.extractall(f"{folder}/data", filter="data")
         place = Place(Path(folder), Path(folder) / "data", arguments.device == "cpu")
+        print("loading everything once ...", flush=True)
+        load_once(recipe("transformer", place.cpu), place)
+        report = Report(machine(arguments.device), arguments.minutes)  # its clock starts
         try:
             bench(report, place, arguments.minutes / MINUTES)
         finally:  # also when it is interrupted

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,14 @@ from sacrebleu import corpus_bleu
 from bleuprint.config.flags import argv
 from bleuprint.config.schema import Experiment
 from bleuprint.files import read_lines
+from bleuprint.training.save_dir import Options, write_options
 
 PLUGIN = Path(__file__).resolve().parents[1] / "workflow" / "bleuprint" / "fairseq_plugin"
 EVERY = 10  # updates between two lines of the log
 WARM = 2  # lines of the log before the clock starts
 GRACE = 20.0  # seconds in which an ended training may save its last checkpoint
+ENGINE = "import torch, ctranslate2.converters.fairseq"  # what loads the other engine
+FIRST = 120.0  # seconds that the first start may take: it reads gigabytes of libraries from the disk
 
 
 class Failed(Exception):
@@ -33,10 +36,11 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """A way to train: fairseq's flags in place of the recipe's, and what goes into the environment."""
+    """A way to train: fairseq's flags in place of the recipe's, what goes into the environment, and training.bf16."""
 
     flags: dict[str, Any]
     environment: dict[str, str]
+    bf16: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def watched(command: list[str], seconds: float, environment: dict[str, str], fol
     Raises:
         Failed: it ended by itself, and not well.
     """
-    said: deque[str] = deque(maxlen=20)
+    tail: deque[str] = deque(maxlen=20)
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -101,15 +105,15 @@ def watched(command: list[str], seconds: float, environment: dict[str, str], fol
     def lines() -> Iterator[str]:
         assert process.stdout is not None
         for line in process.stdout:
-            said.append(line.rstrip())
-            yield said[-1]
+            tail.append(line.rstrip())
+            yield tail[-1]
 
     for timer in timers:
         timer.start()
     try:
         yield lines()
         if process.wait() != 0 and not ended.is_set():
-            raise Failed(next((line for line in reversed(said) if line.strip()), "it said nothing"))
+            raise Failed(next((line for line in reversed(tail) if line.strip()), "it printed nothing"))
     finally:
         for timer in timers:
             timer.cancel()
@@ -118,20 +122,33 @@ def watched(command: list[str], seconds: float, environment: dict[str, str], fol
             process.wait()
 
 
-def training(experiment: Experiment, setting: Setting, place: Place, **flags: Any) -> list[str]:
-    """fairseq-train with the recipe's flags, changed by `setting` and `flags`."""
+def training(experiment: Experiment, setting: Setting, place: Place, save_dir: Path, **flags: Any) -> list[str]:
+    """Return fairseq-train's command with the recipe's flags, changed by `setting` and `flags`.
+
+    The plugin's options are written to `save_dir`, from where it reads them.
+    """
+    write_options(save_dir, Options(bf16=setting.bf16))
     how: dict[str, Any] = {"user_dir": PLUGIN, "seed": 1, "log_format": "json", "distributed_world_size": 1}
-    how |= {"cpu": True} if place.cpu else {}
+    how |= {"save_dir": save_dir} | ({"cpu": True} if place.cpu else {})
     words = experiment.model.flags() | experiment.training.flags() | how | setting.flags | flags
     return [*fairseq("train"), str(place.data / "bin"), *argv(words)]
 
 
+def load_once(experiment: Experiment, place: Place) -> None:
+    """Load all that the measurements load, so that the first of them takes no longer to start than the others."""
+    flags = {"max_update": 1, "disable_validation": True, "no_save": True}
+    update = training(experiment, Setting({}, {}), place, place.folder / "first", **flags)
+    for command in (update, [sys.executable, "-c", ENGINE]):
+        with suppress(Failed), watched(command, FIRST, {}, place.folder) as lines:  # the measurement says why
+            deque(lines, maxlen=0)
+
+
 def figures(split: str, line: str) -> dict[str, float] | None:
     """Return what a line of fairseq's JSON log says of `train_inner` or `valid`; None if it is no such line."""
-    found = re.search(rf"\| {split} \| (\{{.*\}})$", line)
-    if found is None:
+    match = re.search(rf"\| {split} \| (\{{.*\}})$", line)
+    if match is None:
         return None
-    return {key: float(value) for key, value in json.loads(found[1]).items() if value not in (None, "None")}
+    return {key: float(value) for key, value in json.loads(match[1]).items() if value not in (None, "None")}
 
 
 def speed(experiment: Experiment, setting: Setting, place: Place, seconds: float) -> dict[str, float]:
@@ -147,13 +164,14 @@ def speed(experiment: Experiment, setting: Setting, place: Place, seconds: float
         Failed: nothing was measured in that time.
     """
     every = EVERY if not place.cpu else 2
-    command = training(experiment, setting, place, log_interval=every, disable_validation=True, no_save=True)
+    flags = {"log_interval": every, "disable_validation": True, "no_save": True}
+    command = training(experiment, setting, place, place.folder / "speed", **flags)
     times, tokens = [], []
     with watched(command, seconds, setting.environment, place.folder) as lines:
         for line in lines:
-            if (found := figures("train_inner", line)) is not None:
+            if (row := figures("train_inner", line)) is not None:
                 times.append(time.monotonic())
-                tokens.append(found["wpb"] * every)
+                tokens.append(row["wpb"] * every)
     if len(times) < WARM + 2:
         raise Failed(f"fewer than {(WARM + 2) * every} updates in {seconds:.0f} s")
     elapsed = times[-1] - times[WARM]
@@ -168,17 +186,17 @@ def curve(experiment: Experiment, setting: Setting, place: Place, save_dir: Path
         Failed: no validation in that time.
     """
     every = EVERY if not place.cpu else 2
-    command = training(experiment, setting, place, log_interval=every, save_dir=save_dir)
+    command = training(experiment, setting, place, save_dir, log_interval=every)
     points, began, tokens = [], 0.0, 0.0
     with watched(command, seconds, setting.environment, place.folder) as lines:
         for line in lines:
             if "Start iterating over samples" in line:
                 began = began or time.monotonic()
-            elif (found := figures("train_inner", line)) is not None:
-                tokens += found["wpb"] * every
-            elif (found := figures("valid", line)) is not None:
-                updates = int(found["valid_num_updates"])
-                points.append(Point(time.monotonic() - began, updates, tokens, found["valid_loss"]))
+            elif (row := figures("train_inner", line)) is not None:
+                tokens += row["wpb"] * every
+            elif (row := figures("valid", line)) is not None:
+                updates = int(row["valid_num_updates"])
+                points.append(Point(time.monotonic() - began, updates, tokens, row["valid_loss"]))
     if not points:
         raise Failed(f"no validation in {seconds:.0f} s")
     return points

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from gpu_measures import Failed, Place, Point, Setting, ctranslate2, curve, generate, reached, speed
@@ -47,7 +48,7 @@ class Report:
     def add(self, measured: str, figures: dict[str, float], baseline: dict[str, float] | None = None) -> None:
         """Figures by unit; with a baseline also how many times as large they are."""
         for unit, value in figures.items():
-            factor = {"factor": value / baseline[unit]} if baseline else {}
+            factor = {"factor": value / baseline[unit]} if baseline and baseline[unit] else {}
             self.rows.append({"measured": measured, "value": value, "unit": unit} | factor)
 
     def attempt(self, measured: str, seconds: float, measure: Callable[..., Any], *of: Any) -> Any:
@@ -66,8 +67,8 @@ class Report:
         """All of it in Markdown."""
         rows = [[row["measured"], row.get("value"), row["unit"], row.get("factor")] for row in self.rows]
         headers = ("measured", "", "", f"/ {AS_IS}")
-        said = ", ".join(f"{key} {value}" for key, value in self.head.items())
-        return f"{said}\n\n{tabulate(rows, headers, tablefmt='github', floatfmt=('', ',.2f', '', '.2f'))}"
+        head = ", ".join(f"{key} {value}" for key, value in self.head.items())
+        return f"{head}\n\n{tabulate(rows, headers, tablefmt='github', floatfmt=('', ',.2f', '', '.2f'))}"
 
 
 def bench(report: Report, place: Place, scale: float) -> None:
@@ -91,30 +92,30 @@ def settings(experiment: Experiment, cpu: bool) -> dict[str, Setting]:
     larger = {"max_tokens": 4 * flags["max_tokens"], "lr": 2 * flags["lr"], "num_workers": 4}
     larger |= {"warmup_updates": flags["warmup_updates"] // 4}
     if cpu:
-        return {AS_IS: Setting({}, {}), "×4": Setting(larger, {})}
+        return {AS_IS: Setting({}, {}), "bf16": Setting({}, {}, bf16=True), "×4": Setting(larger, {})}
     return {
         AS_IS: Setting({}, {}),
         "TF32": Setting({}, {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"}),
         "fp16": Setting({"fp16": True}, {}),
-        "bf16": Setting({"bf16": True}, {}),
+        "bf16": Setting({}, {}, bf16=True),
         "fp16, 4 loaders": Setting({"fp16": True, "num_workers": 4}, {}),
         "fp16, ×4": Setting({"fp16": True} | larger, {}),
-        "bf16, ×4": Setting({"bf16": True} | larger, {}),
+        "bf16, ×4": Setting(larger, {}, bf16=True),
     }
 
 
 def speeds(report: Report, place: Place, model: str, experiment: Experiment, scale: float) -> str:
     """How fast each setting trains; the name of the fastest."""
-    found: dict[str, dict[str, float]] = {}
+    by_setting: dict[str, dict[str, float]] = {}
     for name, way in settings(experiment, place.cpu).items():
         if model != "transformer" and name not in LIKEWISE:
             continue
-        said = f"training {model}, {name}"
-        rates = report.attempt(said, SPEED * scale, speed, experiment, way, place)
+        measured = f"training {model}, {name}"
+        rates = report.attempt(measured, SPEED * scale, speed, experiment, way, place)
         if rates:
-            report.add(said, rates, found.get(AS_IS))
-            found[name] = rates
-    return max(found, key=lambda name: found[name]["target tokens/s"], default=AS_IS)
+            report.add(measured, rates, by_setting.get(AS_IS))
+            by_setting[name] = rates
+    return max(by_setting, key=lambda name: by_setting[name]["target tokens/s"], default=AS_IS)
 
 
 def losses(report: Report, place: Place, model: str, experiment: Experiment, fastest: str, scale: float) -> None:
@@ -122,21 +123,21 @@ def losses(report: Report, place: Place, model: str, experiment: Experiment, fas
     way = settings(experiment, place.cpu)[fastest]
     ways = {
         AS_IS: Setting({}, {}),
-        f"{fastest}, validated without translating": Setting(way.flags | NO_BLEU, way.environment),
+        f"{fastest}, validated without translating": replace(way, flags=way.flags | NO_BLEU),
     }
     curves: dict[str, list[Point]] = {}
     for (name, way), seconds in zip(ways.items(), CURVES[model], strict=True):
         save_dir = place.folder / f"{model} {name}"
-        said = f"loss of {model}, {name}"
-        points = report.attempt(said, seconds * scale, curve, experiment, way, place, save_dir)
+        measured = f"loss of {model}, {name}"
+        points = report.attempt(measured, seconds * scale, curve, experiment, way, place, save_dir)
         curves |= {name: points} if points else {}
     loss = max((min(point.loss for point in points) for points in curves.values()), default=0.0)
     baseline = None
     for name, points in curves.items():
         point = reached(points, loss)
-        found = {"s": point.seconds, "updates": float(point.updates), "target tokens": point.tokens}
-        report.add(f"{model}, {name}: validation loss {loss:.3f} after", found, baseline)
-        baseline = baseline or (found if name == AS_IS else None)
+        figures = {"s": point.seconds, "updates": float(point.updates), "target tokens": point.tokens}
+        report.add(f"{model}, {name}: validation loss {loss:.3f} after", figures, baseline)
+        baseline = baseline or (figures if name == AS_IS else None)
 
 
 def decoding(report: Report, place: Place, experiment: Experiment, scale: float) -> None:
@@ -153,7 +154,7 @@ def decoding(report: Report, place: Place, experiment: Experiment, scale: float)
     }
     baseline = None
     for name, (engine, *flags) in ways.items():
-        said = f"decoding, {name}"
-        if found := report.attempt(said, DECODING * scale, engine, experiment, place, checkpoint, *flags):
-            report.add(said, found, baseline)
-            baseline = baseline or (found if engine is generate else None)
+        measured = f"decoding, {name}"
+        if figures := report.attempt(measured, DECODING * scale, engine, experiment, place, checkpoint, *flags):
+            report.add(measured, figures, baseline)
+            baseline = baseline or (figures if engine is generate else None)

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
+from bleuprint.training.save_dir import read_options
+
 sys.path.append(str(ROOT / "bench"))
 frame, joey, run, train, wheels = map(importlib.import_module, ("frame", "joey", "run", "train", "wheels"))
 gpu_measures, gpu_plan = map(importlib.import_module, ("gpu_measures", "gpu_plan"))
@@ -41,6 +43,7 @@ def test_target_tokens_of_an_update_are_read_from_both_toolkits() -> None:
     assert train.tokens(VALID % ("5.0", 10)) is None
 
 
+@pytest.mark.alone
 def test_a_training_is_counted_only_in_its_turns(tmp_path: Path) -> None:
     training = train.Training(says(*["joeynmt update: 10"] * 1000, pause=0.05), tmp_path / "run")
     training.start()
@@ -131,10 +134,10 @@ def test_the_committed_figures_are_of_known_parts_and_dated() -> None:
 
 
 def test_every_package_for_the_gpu_is_in_the_lock_with_its_hashes() -> None:
-    lines = (ROOT / "bench" / "gpu.txt").read_text().splitlines()
-    names = {line for line in lines if not line.startswith("#")}
+    pieces = wheels.pieces()
+    names = set().union(*pieces.values())
     found = wheels.locked((ROOT / "envs" / "requirements.lock").read_text(), names).splitlines()
-    assert len(found) == len(names) > 20
+    assert len(found) == len(names) == sum(map(len, pieces.values())) > 20
     assert all(re.match(r"[\w-]+==\S+ +--hash=sha256:", line) for line in found)
     with pytest.raises(SystemExit, match="has no nonesuch"):
         wheels.locked("numpy==1 \\\n    --hash=sha256:0\n", {"nonesuch"})
@@ -158,6 +161,26 @@ def instead(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
 
 
 AS_IT_IS = gpu_measures.Setting({}, {})
+
+
+def test_bf16_is_bleuprints_and_no_flag_of_fairseq(place: Any) -> None:
+    """fairseq's --bf16 means a TPU; that of training.bf16 is read by the plugin from the --save-dir."""
+    experiment, save_dir = gpu_plan.recipe("transformer", cpu=True), place.folder / "save"
+    settings = gpu_plan.settings(experiment, cpu=False)
+    assert {"fp16", "bf16", "bf16, ×4"} < set(settings)
+    for name, setting in settings.items():
+        command = gpu_measures.training(experiment, setting, place, save_dir)
+        assert "--bf16" not in command and ("--fp16" in command) == name.startswith("fp16")
+        assert read_options(save_dir).bf16 == name.startswith("bf16")
+
+
+def test_all_is_loaded_once_before_the_clock_starts(monkeypatch: pytest.MonkeyPatch, place: Any) -> None:
+    """Also where that fails: the measurement then says why."""
+    loaded = place.folder / "loaded"
+    instead(monkeypatch, says(then="sys.exit(1)"))
+    monkeypatch.setattr(gpu_measures, "ENGINE", f"open({str(loaded)!r}, 'w')")
+    gpu_measures.load_once(gpu_plan.recipe("transformer", cpu=True), place)
+    assert loaded.exists()
 
 
 def test_speed_is_counted_between_lines_of_the_log(monkeypatch: pytest.MonkeyPatch, place: Any) -> None:
@@ -204,6 +227,7 @@ def test_decoding_wants_every_sentence(place: Any) -> None:
 def test_the_table_compares_with_the_flags_as_they_are_and_says_what_is_missing() -> None:
     report = gpu_plan.Report({"device": "Some GPU"}, minutes=10)
     report.add("training, fp16", {"target tokens/s": 3000.0}, {"target tokens/s": 1000.0})
+    report.add("decoding, fp16", {"BLEU, tokenised": 0.0}, {"BLEU, tokenised": 0.0})
     assert report.attempt("decoding", 1.0, None) is None
     table = report.table()
     assert "device Some GPU" in table
