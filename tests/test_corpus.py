@@ -28,12 +28,13 @@ import yaml
 
 from bleuprint.config.compose import experiments
 from bleuprint.config.local_text import local_file
-from bleuprint.corpus import arguments, fetch
+from bleuprint.corpus import arguments, fetch, transfer
 from bleuprint.corpus.demo import generate
-from bleuprint.corpus.fetch import ATTEMPTS, CHUNK
+from bleuprint.corpus.fetch import ATTEMPTS
 from bleuprint.corpus.iwslt14 import TEST_SETS, read_archive
 from bleuprint.corpus.lines import check_aligned, hold_out, read_text
-from bleuprint.files import DataError
+from bleuprint.corpus.transfer import CHUNK
+from bleuprint.files import ACTING, DataError
 from bleuprint.plan.keys import plan
 
 LANGUAGES = ("de", "en")
@@ -58,6 +59,8 @@ class Answer:
     pause: float = 0  # seconds after every so many
     grain: int = 1  # bytes
     head: bool = True  # False: not even the head of the answer comes to its end
+    reason: str | None = None  # the words after the status
+    raw: bytes | None = None  # sent as it is in place of an answer
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -68,6 +71,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: dict[str, list[Answer]] = {}
         self.ranges: dict[str, list[str | None]] = defaultdict(list)  # path → the Range header of each request
+        self.editions: dict[str, list[str | None]] = defaultdict(list)  # path → the If-Range header of each request
         self.served = 0  # bytes of bodies
 
     def offer(self, path: str, *answers: Answer) -> str:
@@ -87,7 +91,14 @@ class Handler(BaseHTTPRequestHandler):
         answer = planned.pop(0) if len(planned) > 1 else planned[0]
         wanted = self.headers["Range"]
         self.server.ranges[self.path].append(wanted)
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and answer.ranges else 0
+        edition = self.headers["If-Range"]
+        self.server.editions[self.path].append(edition)
+        if answer.raw is not None:
+            self.wfile.write(answer.raw)
+            return
+        current = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
+        partly = wanted and answer.ranges and edition in (None, current)
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if partly else 0
         body, status = answer.body[start:], answer.status
         if start and status == 200:
             status = 206 if body else 416
@@ -96,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
         if not answer.head:
             self._trickle(b"HTTP/1.0 200 OK\r\nX-Filler: " + sent, answer)
             return
-        self.send_response(status)
+        self.send_response(status, answer.reason)
         for name, value in answer.headers.items():
             self.send_header(name, value)
         length = ("Transfer-Encoding", "chunked") if answer.chunked else ("Content-Length", str(len(body)))
@@ -164,7 +175,7 @@ def test_cut_chunked_transfer_is_resumed(server: Server, tmp_path: Path) -> None
 
 
 def test_silent_server_is_asked_again(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "TIMEOUT", (5, 0.2))
+    monkeypatch.setattr(transfer, "TIMEOUT", (5, 0.2))
     url = server.offer("/a", Answer(cut=CHUNK, stall=1), Answer())
     assert fetch.fetch(NAME, [url], tmp_path, **FACTS).read_bytes() == BODY
     assert server.ranges["/a"] == [None, f"bytes={CHUNK}-"]
@@ -175,7 +186,7 @@ def test_a_server_that_trickles_is_left(
     answer: Answer, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each byte comes within the socket's time limit, the file would take an hour."""
-    monkeypatch.setattr(fetch, "WATCH", 0.2)
+    monkeypatch.setattr(transfer, "WATCH", 0.2)
     monkeypatch.setattr(fetch, "ATTEMPTS", 2)
     began = time.monotonic()
     with pytest.raises(DataError, match=r"less than 2,000 bytes came in 0.2 seconds"):
@@ -189,7 +200,7 @@ def test_a_server_that_trickles_is_left(
 def test_a_slow_server_that_gets_on_is_waited_for(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "WATCH", 0.4)
+    monkeypatch.setattr(transfer, "WATCH", 0.4)
     url = server.offer("/a", Answer(pause=0.05, grain=10_000))
     assert fetch.fetch(NAME, [url], tmp_path, **FACTS).read_bytes() == BODY
     assert server.ranges["/a"] == [None]
@@ -200,7 +211,7 @@ def test_a_slow_server_that_gets_on_is_waited_for(
 def test_a_server_that_sends_too_much_is_left(
     size: int | None, answer: Answer, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "LARGEST", 100_000)
+    monkeypatch.setattr(transfer, "LARGEST", 100_000)
     with pytest.raises(DataError, match=r"wrong size, .* bytes.* where 100,000 (were expected|are the limit)"):
         fetch.fetch(NAME, [server.offer("/a", answer)], tmp_path, size=size, digest=FACTS["digest"])
     assert len(server.ranges["/a"]) == 1
@@ -212,6 +223,128 @@ def test_a_length_that_is_no_number_is_no_crash(length: str, server: Server, tmp
     url = server.offer("/a", Answer(headers={"Content-Length": length}))
     with suppress(DataError):
         assert fetch.fetch(NAME, [url], tmp_path, **FACTS).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("chunk", [b"-5", b"-1", b"soon", b""])
+def test_an_odd_size_of_a_chunk_ends_the_transfer(chunk: bytes, server: Server, tmp_path: Path) -> None:
+    """http.client reads a chunk of -1 bytes until the server ends, which it may never do."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n" + BODY[:5] + b"\r\n"
+    url = server.offer("/a", Answer(raw=head + chunk + b"\r\n" + BODY[::-1]), Answer())
+    assert fetch.fetch(NAME, [url], tmp_path, **FACTS).read_bytes() == BODY
+    assert server.ranges["/a"] == [None, "bytes=5-"]
+
+
+TAG, DATE = {"ETag": '"1"'}, {"Last-Modified": "Fri, 27 Nov 2026 07:00:00 GMT"}
+
+
+@pytest.mark.parametrize(("headers", "edition"), [(TAG, '"1"'), (DATE, DATE["Last-Modified"]), (TAG | DATE, '"1"')])
+def test_only_the_same_edition_is_resumed(
+    headers: dict[str, str], edition: str, server: Server, tmp_path: Path
+) -> None:
+    """Without size and checksum nothing else would tell that two editions were put together."""
+    url = server.offer("/a", Answer(cut=100_000, headers=headers), Answer(headers=headers))
+    assert fetch.fetch(NAME, [url], tmp_path).read_bytes() == BODY
+    assert (server.ranges["/a"], server.editions["/a"]) == ([None, "bytes=100000-"], [None, edition])
+    assert server.served == len(BODY)
+    changed = Answer(BODY[::-1], headers={"ETag": '"2"'})
+    url = server.offer("/b", Answer(cut=100_000, headers=headers), changed)
+    assert fetch.fetch("b", [url], tmp_path).read_bytes() == BODY[::-1]
+    assert server.editions["/b"] == [None, edition]
+    assert files(tmp_path) == ["b", NAME]
+
+
+@pytest.mark.parametrize("tag", ['W/"1"', '"a\tb"', "1", '"' + "x" * 300 + '"'])
+def test_a_tag_that_cannot_be_sent_back_is_not_sent(tag: str, server: Server, tmp_path: Path) -> None:
+    url = server.offer("/a", Answer(cut=100_000, headers={"ETag": tag}), Answer())
+    assert fetch.fetch(NAME, [url], tmp_path, **FACTS).read_bytes() == BODY
+    assert server.editions["/a"] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Content-Range": "bytes 100000-299999/300000", "ETag": '"2"'}, {"Content-Range": "items 5"}]
+)
+def test_another_edition_or_unit_is_not_appended(headers: dict[str, str], server: Server, tmp_path: Path) -> None:
+    odd = Answer(BODY[::-1][100_000:], 206, ranges=False, headers=headers)
+    url = server.offer("/a", Answer(cut=100_000, headers=TAG), odd, Answer())
+    assert fetch.fetch(NAME, [url], tmp_path).read_bytes() == BODY
+    assert server.ranges["/a"] == [None, "bytes=100000-", None]
+
+
+def test_editions_that_were_put_together_are_downloaded_again(server: Server, tmp_path: Path) -> None:
+    """A server that names no edition: only the checksum tells."""
+    url = server.offer("/a", Answer(BODY[::-1], cut=100_000), Answer())
+    assert fetch.fetch(NAME, [url], tmp_path, **FACTS).read_bytes() == BODY
+    assert server.ranges["/a"] == [None, "bytes=100000-", None]
+
+
+def test_a_shorter_range_than_asked_for_is_resumed(server: Server, tmp_path: Path) -> None:
+    shorter = Answer(BODY[100_000:200_000], 206, ranges=False, headers={"Content-Range": "bytes 100000-199999/300000"})
+    url = server.offer("/a", Answer(cut=100_000), shorter, Answer())
+    assert fetch.fetch(NAME, [url], tmp_path, digest=FACTS["digest"]).read_bytes() == BODY
+    assert server.ranges["/a"] == [None, "bytes=100000-", "bytes=200000-"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer(b"", 204), "the server answered 204 No Content"),
+        (Answer(b"", 304), "the server answered 304 Not Modified"),
+        (
+            Answer(BODY, 206, headers={"Content-Range": "bytes 5-300004/300005"}),
+            "the server resumed at the wrong place",
+        ),
+        (Answer(b"", 302, headers={"Location": "http://["}), "the server's answer cannot be understood"),
+        (Answer(b"", 302, headers={"Location": "http://.x/\x1b]0;x\x07"}), "the server's answer cannot be understood"),
+        (Answer(b"", 302, headers={"Location": "/a"}), "Exceeded 30 redirects."),
+        (Answer(headers={"Content-Length": "9" * 5000}), ""),
+        (Answer(raw=b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200), "no connection"),
+        (Answer(raw=b"\x1b[31mHTTP/9 what\r\n\r\n"), "no connection"),
+        (
+            Answer(raw=b"HTTP/1.1 404 \x1b]0;pwned\x07\x9b31m\xe2\x80\xae" + b"x" * 9000 + b"\r\n\r\n"),
+            "404 ⟨U+001B⟩]0;pwned",
+        ),
+    ],
+)
+def test_odd_answers_are_said_in_plain_characters(
+    answer: Answer, reason: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "ATTEMPTS", 2)
+    try:
+        path = fetch.fetch(NAME, [server.offer("/a", answer)], tmp_path, **FACTS)
+    except DataError as error:
+        assert reason in str(error) and not ACTING.search(str(error)) and len(str(error)) < 500
+        assert NAME not in files(tmp_path)
+    else:
+        assert not reason and path.read_bytes() == BODY
+
+
+def test_a_download_that_cannot_be_read_is_set_aside(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the right size and without a known checksum; the server is mended later."""
+    (tmp_path / "right").mkdir()
+    right = archive(tmp_path / "right", MEMBERS).read_bytes()
+    wrong, url = right[::-1], server.offer("/a", Answer(right[::-1]))
+    folder = tmp_path / "downloads"
+
+    def call() -> Any:
+        return fetch.fetch(
+            "de-en.tgz", [url], folder, size=len(right), read=lambda path: sorted(read_archive(path, LANGUAGES))
+        )
+
+    with pytest.raises(DataError, match=r"could not be downloaded \(http.*/a: the archive is cut short or damaged"):
+        call()
+    assert files(folder) == ["de-en.tgz.unreadable.part"]
+    other = server.offer("/b", Answer(right))
+    assert fetch.fetch("b", [url, other], folder, read=lambda path: len(read_archive(path, LANGUAGES))) == 4
+    for content in (None, wrong):  # not there, and left there by an older version
+        if content:
+            (folder / "de-en.tgz").write_bytes(content)
+        server.offer("/a", Answer(right))
+        assert call() == ["test.de", "test.en", "train.de", "train.en"]
+        assert files(folder) == ["b", "de-en.tgz"]
+    assert "de-en.tgz.unreadable.part; it is downloaded again." in capsys.readouterr().err
+    assert len(server.ranges["/a"]) == 4
 
 
 def test_a_server_that_goes_on_elsewhere_is_asked_for_all(server: Server, tmp_path: Path) -> None:
@@ -321,7 +454,7 @@ def test_ctrl_c_keeps_what_is_there(server: Server, tmp_path: Path, monkeypatch:
 
     url = server.offer("/a", Answer())
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("bleuprint.corpus.fetch.tqdm.update", ctrl_c)
+        patch.setattr("bleuprint.corpus.transfer.tqdm.update", ctrl_c)
         fetch.fetch(NAME, [url], tmp_path, **FACTS)
     assert fetch.fetch(NAME, [url], tmp_path, **FACTS).read_bytes() == BODY
     assert server.ranges["/a"] == [None, f"bytes={CHUNK}-"]

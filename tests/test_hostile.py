@@ -12,7 +12,7 @@ import re
 import subprocess
 import tarfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from itertools import chain
@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, Snakemake
+from conftest import ROOT, Snakemake, show_at_the_end
 from fairseq_process import binarised, without_bpe
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -50,18 +50,12 @@ TRIED: Counter[str] = Counter()
 pytestmark = pytest.mark.slow
 
 
-class Count:
-    """Says at the end how many inputs were tried."""
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        terminalreporter.write_line(f"{TRIED.total():10,} hostile inputs tried:")
-        for name, number in TRIED.items():
-            terminalreporter.write_line(f"{number:10,} {name}")
-
-
 @pytest.fixture(scope="module", autouse=True)
-def count(pytestconfig: pytest.Config) -> None:
-    pytestconfig.pluginmanager.register(Count())
+def count(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Say at the end how many inputs were tried."""
+    yield
+    numbers = [f"{number:10,} {name}" for name, number in TRIED.items()]
+    show_at_the_end(pytestconfig, [f"{TRIED.total():10,} hostile inputs tried:", *numbers])
 
 
 def tries(number: int, **inputs: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:

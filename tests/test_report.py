@@ -1,8 +1,11 @@
 """The run's folder and the report's tables: a stable interface for scripts, tables and words for people."""
 
+import base64
 import csv
+import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +13,13 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, Snakemake
 from made_up import METRICS, REFERENCES, curve, make_run, noisy
 
-from bleuprint.files import DataError, write_json
-from bleuprint.report.__main__ import write
+from bleuprint.files import ACTING, Damaged, DataError, remove, write_json
+from bleuprint.report.__main__ import advice, write
 from bleuprint.report.facts import costs, device, target_tokens
-from bleuprint.report.gather import commands, read_run
+from bleuprint.report.gather import commands, gather, read_config, read_run
 from bleuprint.report.tables import rows, show
 
 
@@ -184,6 +187,102 @@ def test_a_deleted_folder_ends_in_one_sentence() -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("bleuprint: results/training/demo-transformer-seed1/metrics.jsonl does not exist")
     assert result.stderr.count("\n") == 1
+
+
+DAMAGES = {
+    "runs/NAME/scores.json": ["", "{", "[]", "\0\xff"],
+    "runs/NAME/config.yaml": ["", "a: [", "\0"],
+    "runs/NAME/commands.sh": [None],
+    "corpus/demo/raw/test.de": [None, "", "one line\n"],
+    "text/demo/tokenized/test.en": [None, ""],
+    "text/demo/checks.json": ["", "{}"],
+    "text/demo/fingerprint.json": ["", '{"lines"'],
+    "training/NAME/metrics.jsonl": [None, "", '{"split": "train"', "[]\n", "{}\n"],
+    "training/NAME/environment.json": ["null"],
+    "decoding/NAME/hypotheses.tok": [None, ""],
+    "decoding/NAME/hypotheses.txt": [None, "x\n"],
+    "scoring/NAME/sentences.json": [None, "", "{}", '{"bleu_tok_lc": [1.0], "chrf": []}'],
+}
+
+
+def test_a_missing_or_damaged_file_is_named_with_what_brings_it_back() -> None:
+    run = make_run()
+    name = run["run"]
+    for file, contents in DAMAGES.items():
+        path = Path("results", file.replace("NAME", name))
+        whole, stage = path.read_bytes(), path.parts[1]
+        for content in contents:
+            path.unlink() if content is None else path.write_text(content, encoding="latin-1")
+            with pytest.raises((Damaged, FileNotFoundError)) as error:
+                report(run)
+            sentence = advice(error.value)
+            assert sentence.startswith(f"{path} ") and sentence.endswith(".") and "\n" not in sentence
+            removed = f"results/runs/{name}" if stage == "runs" else f"results/{stage}/"
+            assert f"; delete {removed}" in sentence and (stage == "runs" or f"target {stage}, and" in sentence)
+            assert stage != "training" or f"delete results/training/{name}/seal.json," in sentence  # never the model
+        path.write_bytes(whole)
+    report(run)
+
+
+def test_what_brings_a_file_back_is_executed(snakemake: Snakemake, fake_fairseq: dict[str, str]) -> None:
+    """A file of each stage is emptied; what its sentence says is deleted, and the last stage's target is made."""
+    words = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50"
+    command = ["scoring", "--config", "recipe=demo", f"overrides={words}"]
+    assert snakemake(*command, env=fake_fairseq).returncode == 0
+    names = ["corpus/*/raw/test.de", "text/*/tokenized/test.en", "training/*/metrics.jsonl"]
+    names += ["decoding/*/hypotheses.tok", "scoring/*/sentences.json"]
+    paths = [path for name in names for path in Path("results").glob(name)]
+    before = {path: path.read_bytes() for path in paths}
+    (checkpoint,) = Path("results").glob("training/*/checkpoint.pt")
+    for path in paths:
+        path.write_text("")
+        removed = re.search(r"; delete (.*), run the same command with the target (\w+),", advice(Damaged(path)))
+        assert removed is not None and removed[2] == path.parts[1]
+        for word in removed[1].split(" and "):
+            remove(Path(word))
+        assert checkpoint.exists()
+    result = snakemake(*command, env=fake_fairseq)
+    assert result.returncode == 0, result.stderr
+    assert {path: path.read_bytes() for path in paths} == before and len(paths) == 5
+
+
+@pytest.mark.parametrize("name", ["scores.json", "sentences.json"])
+def test_a_run_is_not_gathered_without_its_scores(name: str) -> None:
+    run = make_run()
+    path, config = Path(run["stages"]["scoring"], name), read_config(run["run"])
+    for content in ("", "{}"):
+        path.write_text(content)
+        with pytest.raises(Damaged, match=f"{path} is empty or damaged"):
+            gather(run | {"config": config}, {"words": [], "groups": {}})
+
+
+def test_a_run_is_not_gathered_without_what_was_tuned() -> None:
+    """The values that really decoded are in no other file."""
+    run = make_run()
+    config = read_config(run["run"]) | {"decoding": {"tune": {"beam": [4, 5]}}}
+    with pytest.raises(FileNotFoundError, match=r"tuned\.json"):
+        gather(run | {"config": config}, {"words": [], "groups": {}})
+
+
+def test_what_acts_on_a_terminal_or_page_is_shown_by_its_code() -> None:
+    """Names and text that turn the reading direction, colour, or end a line."""
+    acting = "\u202e\u2066\x1b]0;x\x07\x9b31m\r\u2028"
+    lines = [f"{acting} {line}" for line in REFERENCES]
+    runs = [
+        make_run(model, overrides=[f"note={model}{acting}\n|"], references=lines, source=lines)
+        for model in ("transformer", "lightconv")
+    ]
+    folder = report(*runs)
+    for name in ("index.html", "scores.txt", "scores.md"):
+        text = (folder / name).read_bytes().decode()
+        assert not ACTING.search(text) and "⟨U+202E⟩⟨U+2066⟩⟨U+001B⟩]0;x⟨U+0007⟩⟨U+009B⟩31m" in text
+    table = (folder / "scores.md").read_text().split("\n")[:4]
+    assert all(row.count("|") - row.count("\\|") == 6 and row.startswith("|") and row.endswith("|") for row in table)
+    packed = re.search(r'id="data">(.*?)</script>', (folder / "index.html").read_text())
+    assert packed is not None
+    data = gzip.decompress(base64.b64decode(packed[1])).decode()
+    assert not ACTING.search(data) and "⟨U+202E⟩" in data
+    assert json.loads((folder / "scores.json").read_text())[0]["overrides"] == runs[0]["overrides"]  # for scripts
 
 
 def test_a_training_of_an_older_version_is_shown_all_the_same() -> None:

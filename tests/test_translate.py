@@ -3,6 +3,7 @@
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,8 +15,9 @@ import pytest
 from conftest import ROOT
 
 from bleuprint.commands import export, translate
-from bleuprint.commands.translate import LIMIT, LONGEST, Trained
-from bleuprint.decoding import convert
+from bleuprint.commands.trained import Trained
+from bleuprint.commands.translate import LIMIT, LONGEST
+from bleuprint.decoding import convert, converted
 from bleuprint.files import DataError
 
 CODES = "#version: 0.2\nh a\nha u\nhau s</w>\n"
@@ -197,30 +199,46 @@ def fake_convert(config: Any, folders: Any, compute_type: str, output: Path) -> 
     (output / "model.bin").write_text(compute_type)
 
 
-def test_a_model_is_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converted, "convert", fake_convert)
+
+
+def test_a_model_is_converted_once(tmp_path: Path, fake: None, capsys: pytest.CaptureFixture[str]) -> None:
     run = run_of(tmp_path)
-    monkeypatch.setattr(convert, "convert", fake_convert)
-    for compute_type, name in (("float32", "ctranslate2"), ("int8", "ctranslate2-int8")):
-        folder = convert.converted(run.config, run.folders, compute_type)
-        assert folder == tmp_path / "decoding" / name
+    checkpoint = tmp_path / "training/checkpoint.pt"
+
+    def made(compute_type: str = "float32") -> bool:
+        """Whether the model was converted by this call."""
+        folder = converted.converted(run.config, run.folders, compute_type)
+        assert folder == tmp_path / "decoding" / {"float32": "ctranslate2", "int8": "ctranslate2-int8"}[compute_type]
         assert (folder / "model.bin").read_text() == compute_type
-    model = tmp_path / "decoding/ctranslate2/model.bin"
-    model.write_text("kept")
-    convert.converted(run.config, run.folders, "float32")
-    assert model.read_text() == "kept"
-    later = model.stat().st_mtime + 10
-    os.utime(tmp_path / "training/checkpoint.pt", (later, later))
-    convert.converted(run.config, run.folders, "float32")
-    assert model.read_text() == "float32"
-    (tmp_path / "training/checkpoint.pt").unlink()
-    assert convert.converted(run.config, run.folders, "int8").is_dir()  # what is there needs no checkpoint
+        return "which is done once" in capsys.readouterr().err
+
+    assert made() and made("int8") and not made() and not made("int8")
+    for content in ("float", "FLOAT32", ""):  # cut short, overwritten, emptied
+        (tmp_path / "decoding/ctranslate2/model.bin").write_text(content)
+        assert made() and not made()
+    for damage in ("", "[]", '{"files": 1}', "{}"):
+        (tmp_path / "decoding/ctranslate2" / converted.PROOF).write_text(damage)
+        assert made() and not made()
+    os.utime(checkpoint, (0, 0))  # a copy without times
+    assert not made()
+    checkpoint.write_text("another")
+    assert made() and not made()
+    checkpoint.unlink()
+    assert not made()  # what is there needs no checkpoint
+    (tmp_path / "decoding/ctranslate2/model.bin").unlink()
+    with pytest.raises(DataError, match="does not exist any more, so the model cannot be converted"):
+        made()
 
 
-def test_a_run_that_decoded_in_int8_has_that_model_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pipelines_own_conversion_is_left_alone(tmp_path: Path, fake: None) -> None:
     run = run_of(tmp_path, compute_type="int8")
-    monkeypatch.setattr(convert, "convert", fake_convert)
-    assert convert.converted(run.config, run.folders, "int8").name == "ctranslate2"
-    assert convert.converted(run.config, run.folders, "float32").name == "ctranslate2-float32"
+    assert converted.converted(run.config, run.folders, "int8").name == "ctranslate2"
+    assert converted.converted(run.config, run.folders, "float32").name == "ctranslate2-float32"
+    (tmp_path / "decoding/convert.log").write_text("")
+    assert converted.converted(run.config, run.folders, "int8").name == "ctranslate2-int8"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DataError])
@@ -233,10 +251,60 @@ def test_an_interrupted_conversion_leaves_nothing(
         fake_convert(config, folders, compute_type, output)
         raise error
 
-    monkeypatch.setattr(convert, "convert", interrupted)
+    monkeypatch.setattr(converted, "convert", interrupted)
     with pytest.raises(error):
-        convert.converted(run.config, run.folders, "float32")
+        converted.converted(run.config, run.folders, "float32")
     assert not list((tmp_path / "decoding").iterdir())
+
+
+def test_what_a_killed_conversion_left_is_swept(tmp_path: Path, fake: None) -> None:
+    run, process = run_of(tmp_path), subprocess.Popen(["true"])
+    process.wait()
+    names = [f"{process.pid}", f"{socket.gethostname()}-{process.pid}", f"elsewhere-{process.pid}", f"{os.getppid()}"]
+    for name in names:
+        (tmp_path / f"decoding/.ctranslate2.{name}.part").mkdir()
+    converted.converted(run.config, run.folders, "float32")
+    left = {path.name for path in (tmp_path / "decoding").iterdir()}
+    assert left == {"ctranslate2", *(f".ctranslate2.{name}.part" for name in names[2:])}  # another's, and one at work
+
+
+def test_on_a_read_only_disk_the_model_is_converted_for_one_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, mkdir = run_of(tmp_path), Path.mkdir
+
+    def read_only(path: Path, *arguments: Any, **options: Any) -> None:
+        if path.parent.name == "decoding":
+            raise OSError(30, "Read-only file system", str(path))
+        mkdir(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    folder = converted.converted(run.config, run.folders, "float32")
+    assert (folder / "model.bin").read_text() == "float32" and tmp_path not in folder.parents
+    assert "decoding: Read-only file system, so it is not kept." in capsys.readouterr().err
+
+
+def test_colons_in_a_path_do_not_reach_fairseq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It splits paths at them: data folders are shards, checkpoints an ensemble."""
+    (tmp_path / "10:30 Uhr").mkdir()
+    run, calls = run_of(tmp_path / "10:30 Uhr"), []
+
+    class Ended(subprocess.CompletedProcess[str]):
+        stdin = stdout = None
+
+    def called(command: list[str], cwd: Path, **options: Any) -> Ended:
+        calls.append(command)
+        assert cwd == tmp_path / "10:30 Uhr"
+        return Ended(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", called)
+    monkeypatch.setattr(subprocess, "Popen", called)
+    convert.convert(run.config, run.folders, "float32", tmp_path / "new")
+    translate.fairseq_engine(run, None)
+    (converting, decoding) = calls
+    assert converting[converting.index("--model_path") + 1] == "training/checkpoint.pt"
+    assert converting[converting.index("--data_dir") + 1] == decoding[3] == "text/bin"
+    assert decoding[decoding.index("--path") + 1] == "training/checkpoint.pt"
 
 
 # The trained demo, in processes of their own

@@ -1,13 +1,12 @@
 """bleuprint export: write a folder that translates with ctranslate2, without fairseq and without bleuprint."""
 
-import os
 import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-from bleuprint.commands.translate import trained
+from bleuprint.commands.trained import check_recorded, trained
 from bleuprint.decoding.convert import convert, obstacle, own_type
-from bleuprint.files import DataError, read_json, sha256
+from bleuprint.files import DataError, read_json, remove, temporary_name
 from bleuprint.record.provenance import find, read
 from bleuprint.text.tokenisers import TOKENISERS
 
@@ -54,15 +53,14 @@ def export(word: str, folder: Path, compute_type: str | None) -> None:
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} is not empty; name a new folder.")
-    needed = {"text": ("codes", *(f"bin/dict.{language}.txt" for language in run.languages))}
-    for stage, names in (needed | {"training": ("checkpoint.pt",)}).items():
-        for name in names:
-            path, recorded = run.folders[stage] / name, known["stages"][stage]["files"].get(name)
-            if not path.is_file() or recorded is None or recorded["sha256"] != sha256(path):
-                raise DataError(f"{path} is not what was recorded; bleuprint verify {known['run']} says what changed.")
-    temporary = folder.absolute().with_name(f".{folder.name}.{os.getpid()}.part")
-    temporary.mkdir(parents=True)
+    check_recorded(known, known["files"], find(word), "scores.json")
+    dictionaries = [f"bin/dict.{language}.txt" for language in run.languages]
+    for stage, names in {"text": dictionaries, "training": ["checkpoint.pt"]}.items():
+        check_recorded(known, known["stages"][stage]["files"], run.folders[stage], *names)
+    folder = folder.absolute()
+    temporary = temporary_name(folder)
     try:
+        temporary.mkdir(parents=True)
         convert(run.config, run.folders, compute_type, temporary / "model")
         shutil.copyfile(run.folders["text"] / "codes", temporary / "codes")
         shutil.copyfile(find(word) / "config.yaml", temporary / "config.yaml")
@@ -74,8 +72,10 @@ def export(word: str, folder: Path, compute_type: str | None) -> None:
         (temporary / "requirements.txt").write_text(requirements, encoding="utf-8")
         (temporary / "README.md").write_text(_readme(find(word), compute_type), encoding="utf-8")
         temporary.rename(folder)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written ({error.strerror}); name another folder.") from None
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove(temporary)
 
 
 def _readme(folder: Path, compute_type: str) -> str:

@@ -41,30 +41,35 @@ def pack(word: str, output: Path | None, checkpoint: bool) -> Path:
 
     Args:
         word: the run, as `provenance.find` takes it.
-        output: the archive; None: `<run>.tar.gz` here.
+        output: the archive, or a folder for it; None: `<run>.tar.gz` here.
         checkpoint: include the model.
 
     Returns:
         The archive's path.
 
     Raises:
-        DataError: a file is missing or no longer as recorded.
+        DataError: a file is missing or no longer as recorded, or the archive cannot be written.
     """
     folder = find(word)
     known = read(folder)
     paths = _paths(known, base(folder), checkpoint)
     files = {"README.txt": _readme(known, folder, checkpoint).encode()}
     output = output or Path(f"{known['run']}.tar.gz")
-    with (
-        replacing(output, "wb") as file,
-        gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
-    ):
-        for name in sorted(files | paths):
-            entry = tarfile.TarInfo(f"{known['run']}/{name}")  # owner, group and time are 0
-            entry.size = len(files[name]) if name in files else paths[name].stat().st_size
-            with io.BytesIO(files[name]) if name in files else open(paths[name], "rb") as content:
-                archive.addfile(entry, content)
+    if output.is_dir():
+        output = output / f"{known['run']}.tar.gz"
+    try:
+        with (
+            replacing(output, "wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            for name in sorted(files | paths):
+                entry = tarfile.TarInfo(f"{known['run']}/{name}")  # owner, group and time are 0
+                entry.size = len(files[name]) if name in files else paths[name].stat().st_size
+                with io.BytesIO(files[name]) if name in files else open(paths[name], "rb") as content:
+                    archive.addfile(entry, content)
+    except OSError as error:
+        raise DataError(f"{output} cannot be written ({error.strerror}); name another place with --output.") from None
     return output
 
 

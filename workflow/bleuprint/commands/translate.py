@@ -7,19 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from bleuprint.commands.trained import Trained, trained
 from bleuprint.config.flags import argv
-from bleuprint.decoding.convert import PLUGIN, POSITIONS, converted, flags, obstacle, own_type, search
+from bleuprint.decoding.convert import PLUGIN, POSITIONS, common, flags, obstacle, own_type, search
+from bleuprint.decoding.converted import converted
 from bleuprint.decoding.hypotheses import without_bpe
-from bleuprint.files import DataError
+from bleuprint.files import DataError, visible
 from bleuprint.machine.memory import ended
-from bleuprint.record.provenance import base, find, read
 from bleuprint.text.tokenisers import TOKENISERS
 
 LIMIT = POSITIONS - 1  # subwords of a sentence, without its end-of-sentence token
@@ -28,34 +25,6 @@ WAITING = 1 << 16  # bytes that are read, and translated, at once at most
 BATCH_TOKENS = 1024
 
 Engine = Callable[[list[list[str]]], Iterator[str]]  # sentences of subwords → translations without BPE
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A run's config, the folders of its stages, and the checkpoints of its model or, in an ensemble, models."""
-
-    config: dict[str, Any]
-    folders: dict[str, Path]
-    checkpoints: list[Path]
-
-    @property
-    def languages(self) -> tuple[str, str]:
-        """Return source and target language."""
-        return self.config["source"], self.config["target"]
-
-
-def trained(word: str) -> Trained:
-    """Return the run that `word` names, as `provenance.find` takes it.
-
-    Raises:
-        DataError: the word names no run or several, or the run has no record.
-    """
-    folder = find(word)
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    known = read(folder)
-    stages = {stage: base(folder) / entry["folder"] for stage, entry in known["stages"].items()}
-    trainings = [stages["training"], *(base(folder) / entry["folder"] for entry in known.get("ensemble", []))]
-    return Trained(config, stages, [training / "checkpoint.pt" for training in trainings])
 
 
 class Text:
@@ -115,7 +84,12 @@ def ctranslate2_engine(run: Trained, compute_type: str, beam: int | None, one_by
     )
     options = flags(run.config) | ({"beam": beam} if beam else {})
     folder = converted(run.config, run.folders, compute_type)
-    model = ctranslate2.Translator(str(folder), compute_type=compute_type, **threads)
+    try:  # by a path from here: ctranslate2 takes none that is not UTF-8
+        model = ctranslate2.Translator(os.path.relpath(folder), compute_type=compute_type, **threads)
+    except RuntimeError as error:  # for instance too little memory
+        raise DataError(
+            f"ctranslate2 cannot load {folder}: {error}; free some memory, or delete that folder."
+        ) from None
 
     def engine(sentences: list[list[str]]) -> Iterator[str]:
         if not sentences:
@@ -135,11 +109,14 @@ def fairseq_engine(run: Trained, beam: int | None) -> Engine:
     options = flags(run.config) | ({"beam": beam} if beam else {})
     source, target = run.languages
     options |= {"source_lang": source, "target_lang": target, "buffer_size": 1, "cpu": True, "user_dir": PLUGIN}
-    command = [sys.executable, "-m", "fairseq_cli.interactive", str(run.folders["text"] / "bin")]
-    command += ["--path", ":".join(map(str, run.checkpoints)), *argv(options)]
+    place = common(run.folders)
+    data, *checkpoints = (os.path.relpath(path, place) for path in (run.folders["text"] / "bin", *run.checkpoints))
+    command = [sys.executable, "-m", "fairseq_cli.interactive", data, "--path", ":".join(checkpoints), *argv(options)]
     env = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, encoding="utf-8", env=env)
+    process = subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, encoding="utf-8", env=env, cwd=place
+    )
     numbers = count()
 
     def engine(sentences: list[list[str]]) -> Iterator[str]:
@@ -207,7 +184,7 @@ def chosen(run: Trained, compute_type: str | None, beam: int | None, prompt: boo
         return ctranslate2_engine(run, compute_type or own_type(run.config), beam, one_by_one=prompt)
     if compute_type == "int8":
         raise DataError(f"{reason}; without --compute-type int8 fairseq translates, in float32.")
-    print(f"bleuprint: {reason}; fairseq translates instead, which is slower …", file=sys.stderr, flush=True)
+    print(f"bleuprint: {visible(reason)}; fairseq translates instead, which is slower …", file=sys.stderr, flush=True)
     return fairseq_engine(run, beam)
 
 
@@ -229,6 +206,8 @@ def waiting(file: Path | None) -> Iterator[list[bytes]]:
                 yield [rest]
     except OSError as error:
         raise DataError(f"{file or 'standard input'} cannot be read: {error.strerror}.") from None
+    except ValueError:  # a NUL in its name, or a closed standard input
+        raise DataError(f"{file or 'standard input'} cannot be read; name a file.") from None
 
 
 def prompted(prompt: str) -> Iterator[list[bytes]]:

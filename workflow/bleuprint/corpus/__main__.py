@@ -11,7 +11,7 @@ from bleuprint.corpus.demo import generate
 from bleuprint.corpus.fetch import fetch
 from bleuprint.corpus.iwslt14 import read_archive
 from bleuprint.corpus.lines import Parts, check_aligned, hold_out, read_text
-from bleuprint.files import exit_with_message, write_lines
+from bleuprint.files import exit_with_message, replacing_folder, write_lines
 
 
 @exit_with_message(OSError)
@@ -30,14 +30,15 @@ def main() -> None:
     languages = tuple(identity["languages"])
     parts = READERS[identity["kind"]](identity, arguments)
     check_aligned(parts, languages, f"corpus {identity['kind']}")
-    for name, lines in parts.items():
-        write_lines(arguments.output / name, lines)
+    with replacing_folder(arguments.output) as folder:
+        for name, lines in parts.items():
+            write_lines(folder / name, lines)
     for part in dict.fromkeys(name.split(".")[0] for name in parts):
         print(f"{part}: {len(parts[f'{part}.{languages[0]}']):,} pairs")
 
 
 def _iwslt14(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
-    archive = fetch(
+    parts: Parts = fetch(
         arguments.archive,
         arguments.source,
         arguments.downloads,
@@ -45,20 +46,20 @@ def _iwslt14(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
         size=identity["bytes"],
         digest=identity["sha256"],
         another='overrides="corpus.bytes=… corpus.sha256=…"',
+        read=lambda path: read_archive(path, tuple(identity["languages"])),
     )
-    return read_archive(archive, tuple(identity["languages"]))
+    return parts
 
 
 def _files(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
     return {
-        part: read_text(
-            fetch(
-                file["name"],
-                [f"{source.rstrip('/')}/{file['name']}" for source in arguments.source],
-                arguments.downloads,
-                mirror=arguments.mirror,
-                digest=file["sha256"],
-            )
+        part: fetch(
+            file["name"],
+            [f"{source.rstrip('/')}/{file['name']}" for source in arguments.source],
+            arguments.downloads,
+            mirror=arguments.mirror,
+            digest=file["sha256"],
+            read=read_text,
         )
         for part, file in identity["files"].items()
     }

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from bleuprint.corpus.leaks import EXAMPLES, FEW, Examples, Figures, Pair, example, leak, leaks, words
-from bleuprint.files import write_json
+from bleuprint.files import visible, write_json
 
 LETTERS = 10  # a copy has at least so many letters
 EVIDENCE = 5.0  # log odds from which a line is of the other language
@@ -160,7 +160,7 @@ def warnings(checked: dict[str, Any]) -> list[str]:
 
 
 def _short(line: str, width: int = 80) -> str:
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+    return visible(line if len(line) <= width else f"{line[: width - 1]}…")
 
 
 class Lines:

@@ -76,7 +76,7 @@ def _members(path: Path, pair: str, wanted: set[str]) -> Parts:
                 pass
     # tarfile raises ValueError or RecursionError at some malformed headers
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: the archive is cut short or damaged ({error}); download it again.") from None
+        raise DataError(f"{path}: the archive is cut short or damaged ({error}).") from None
     return lines
 
 

@@ -1,12 +1,12 @@
-"""Check that a run's model can be converted for ctranslate2, and convert it once."""
+"""Check that a run's model can be converted for ctranslate2, and convert it."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from bleuprint.config.known_flags import kind
 from bleuprint.files import DataError
 
 PLUGIN = Path(__file__).parents[1] / "fairseq_plugin"
@@ -89,10 +89,11 @@ def obstacle(config: dict[str, Any]) -> str | None:
 
 
 def flags(config: dict[str, Any]) -> dict[str, Any]:
-    """Return fairseq-generate's flags in a run's config."""
+    """Return fairseq-generate's flags in a run's config that can move a translation."""
     from bleuprint.config.schema import Decoding  # slow to load
 
-    return _set({key: value for key, value in config["decoding"].items() if key not in Decoding.own})
+    given = {key: value for key, value in config["decoding"].items() if key not in Decoding.own}
+    return _set({key: value for key, value in given.items() if kind("decoding", key, value) != "how"})
 
 
 def search(options: dict[str, Any], longest: int) -> dict[str, Any]:
@@ -118,37 +119,6 @@ def own_type(config: dict[str, Any]) -> str:
     return str(config["decoding"].get("compute_type", "float32"))
 
 
-def converted(config: dict[str, Any], folders: dict[str, Path], compute_type: str) -> Path:
-    """Return the folder of a run's model for ctranslate2; convert the model if that is missing or out of date.
-
-    Args:
-        config: the run's resolved config.
-        folders: the folders of the run's stages. The converted model is in that of decoding: as `ctranslate2` with the
-            run's own compute type (the pipeline may have put it there), else as `ctranslate2-int8` or
-            `ctranslate2-float32`.
-        compute_type: `float32` or `int8`.
-
-    Raises:
-        DataError: the model cannot be converted.
-    """
-    checkpoint = folders["training"] / "checkpoint.pt"
-    target = folders["decoding"] / f"ctranslate2-{compute_type}".removesuffix(f"-{own_type(config)}")
-    model = target / "model.bin"
-    if model.exists() and (not checkpoint.exists() or checkpoint.stat().st_mtime <= model.stat().st_mtime):
-        return target
-    if not checkpoint.exists():
-        raise DataError(f"{checkpoint} does not exist any more, so the model cannot be converted.")
-    print("bleuprint: converting the model for ctranslate2, which is done once …", file=sys.stderr, flush=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        convert(config, folders, compute_type, temporary)
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return target
-
-
 def convert(config: dict[str, Any], folders: dict[str, Path], compute_type: str, output: Path) -> None:
     """Run ctranslate2's own converter.
 
@@ -161,12 +131,23 @@ def convert(config: dict[str, Any], folders: dict[str, Path], compute_type: str,
     Raises:
         DataError: the converter failed; the message ends in the last line that it printed.
     """
-    checkpoint, data = folders["training"] / "checkpoint.pt", folders["text"] / "bin"
+    checkpoint = folders["training"] / "checkpoint.pt"
+    place = common(folders)
+    model, data = (os.path.relpath(path, place) for path in (checkpoint, folders["text"] / "bin"))
     # In a process of its own: it loads fairseq and torch
-    command = [sys.executable, "-m", "ctranslate2.converters.fairseq", "--model_path", checkpoint, "--data_dir", data]
-    command += ["--source_lang", config["source"], "--target_lang", config["target"], "--user_dir", PLUGIN]
-    command += ["--output_dir", output, *([] if compute_type == "float32" else ["--quantization", compute_type])]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    command = [sys.executable, "-m", "ctranslate2.converters.fairseq", "--model_path", model, "--data_dir", data]
+    command += ["--source_lang", config["source"], "--target_lang", config["target"], "--user_dir", str(PLUGIN)]
+    command += ["--output_dir", str(output.absolute())]
+    command += [] if compute_type == "float32" else ["--quantization", compute_type]
+    result = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=place)
     if result.returncode:
         words = result.stderr.strip().splitlines()
         raise DataError(f"ctranslate2 could not convert {checkpoint}: {words[-1] if words else result.returncode}")
+
+
+def common(folders: dict[str, Path]) -> Path:
+    """Return the folder that holds the folders of all stages.
+
+    fairseq splits paths at colons. Paths that start here have none, whatever the path of the user's folder holds.
+    """
+    return Path(os.path.commonpath([folder.absolute() for folder in folders.values()]))

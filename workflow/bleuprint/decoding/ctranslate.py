@@ -112,8 +112,9 @@ def main() -> None:
             intra_threads=1,
         )
         hypotheses = translate(translator, [line.split() for line in read_lines(arguments.source)], arguments)
-    except RuntimeError as error:  # for instance a missing CUDA library, or too little memory
-        raise DataError(f"ctranslate2 failed: {error}; decoding.engine=fairseq does without it.") from None
+    except (RuntimeError, ValueError) as error:  # such as no GPU, a missing CUDA library, or too little memory
+        other = "" if on_cpu else ', and overrides="runtime.device=cpu" without a GPU'
+        raise DataError(f"ctranslate2 failed: {error}; decoding.engine=fairseq does without it{other}.") from None
     write(hypotheses, arguments.language, arguments.tokenizer, arguments.tokens, arguments.text)
 
 

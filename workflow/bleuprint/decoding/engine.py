@@ -1,6 +1,6 @@
 """Choose the engine that decodes, from the config alone, so that a config is the same run on every machine."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from bleuprint.config.compose import ConfigError
 from bleuprint.config.flags import shell
@@ -34,15 +34,17 @@ def obstacle(experiment: Experiment) -> str | None:
     if experiment.decoding.ensemble or experiment.decoding.tune:
         return "decodes neither an ensemble nor a grid"
     # fairseq-train takes a flag of the model from either section
-    return cannot(experiment.model.flags() | experiment.training.flags(), experiment.decoding.flags())
+    return cannot(experiment.model.flags() | experiment.training.flags(), experiment.decoding.what_flags())
 
 
-def identity(experiment: Experiment) -> dict[str, Any]:
-    """Return the keys that can change a translation; those of fairseq without an engine, as before engines existed."""
-    keys = experiment.decoding.identity()
-    if engine(experiment) == "fairseq":
-        return keys
-    return keys | {"engine": "ctranslate2", "compute_type": experiment.decoding.compute_type}
+def with_engine(experiment: Experiment) -> Experiment:
+    """Return the experiment with the engine that decodes in place of `auto`.
+
+    Raises:
+        ConfigError: as `engine` does.
+    """
+    decoding = experiment.decoding.model_copy(update={"engine": engine(experiment)})
+    return experiment.model_copy(update={"decoding": decoding})
 
 
 def translate(experiment: Experiment) -> str:

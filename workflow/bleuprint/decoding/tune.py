@@ -9,6 +9,7 @@ import itertools
 import json
 import shlex
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ from sacrebleu.metrics.bleu import BLEU
 
 from bleuprint.config.flags import argv, shell
 from bleuprint.decoding.hypotheses import hypotheses
-from bleuprint.files import DataError, exit_with_message, read_json, read_lines, sha256, write_json, write_lines
+from bleuprint.files import (
+    Damaged,
+    DataError,
+    exit_with_message,
+    read_json,
+    read_lines,
+    sha256,
+    write_json,
+    write_lines,
+)
 from bleuprint.machine.memory import ended
 
 SUBSET = "valid"
@@ -64,9 +74,11 @@ def tried(command: list[str], point: Point, folder: Path, references: list[str],
         models: SHA-256 of the checkpoints.
     """
     place = folder / "-".join(f"{key}{value}" for key, value in point.items())
-    if (path := place / "bleu.json").exists() and read_json(path)["models"] == models:
-        recorded: Point = read_json(path)
-        return recorded
+    path = place / "bleu.json"
+    with suppress(FileNotFoundError, Damaged):
+        recorded: Point = read_json(path, keys=("bleu", "signature", "models"))
+        if recorded["models"] == models:
+            return recorded
     score, signature = bleu(translated(command, point, place, len(references)), references)
     result = point | {"bleu": score, "signature": signature, "models": models}
     write_json(path, result)

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from sacrebleu.significance import PairedTest
 
-from bleuprint.files import read_lines
+from bleuprint.report.facts import test_lines
 from bleuprint.report.groups import Group, Run, metrics
 from bleuprint.scoring.metrics import kind_of, scorer
 
@@ -72,12 +71,10 @@ class Comparison:
 
 def texts(run: Run, metric: str) -> tuple[list[str], list[str]]:
     """Read a run's hypotheses and references in the form that `metric` compares: tokens or running text."""
-    stages, test = run["stages"], f"test.{run['target']}"
+    test = f"test.{run['target']}"
     if run["metrics"][metric]["config"]["text"] == "tokens":
-        hypotheses, references = Path(stages["decoding"], "hypotheses.tok"), Path(stages["text"], "tokenized", test)
-    else:
-        hypotheses, references = Path(stages["decoding"], "hypotheses.txt"), Path(stages["corpus"], "raw", test)
-    return read_lines(hypotheses), read_lines(references)
+        return test_lines(run, "decoding", "hypotheses.tok"), test_lines(run, "text", f"tokenized/{test}")
+    return test_lines(run, "decoding", "hypotheses.txt"), test_lines(run, "corpus", f"raw/{test}")
 
 
 def compare(base: Group, others: list[Group], resamples: int, workers: int) -> list[Comparison]:

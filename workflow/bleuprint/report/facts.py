@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from bleuprint.files import read_json
+from bleuprint.files import Damaged, read_json, read_lines
 from bleuprint.record.provenance import benchmark, training_seconds
 from bleuprint.report.groups import Run
 
@@ -20,7 +20,26 @@ def curves(run: Run) -> list[dict[str, Any]]:
 
 def _rows(training: str) -> list[dict[str, Any]]:
     path = Path(training, "metrics.jsonl")
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        rows = [json.loads(line) for line in read_lines(path)]
+    except ValueError:
+        raise Damaged(path) from None
+    if not rows or not all(isinstance(row, dict) and row.keys() >= {"split", "updates", "epoch"} for row in rows):
+        raise Damaged(path)
+    return rows
+
+
+def test_lines(run: Run, stage: str, name: str) -> list[str]:
+    """Read a file of a stage that has a line for each sentence of the run's test set.
+
+    Raises:
+        Damaged: it has more or fewer lines.
+    """
+    path = Path(run["stages"][stage], name)
+    lines = read_lines(path)
+    if len(lines) != run["sentences"]:
+        raise Damaged(path, f"has {len(lines):,} lines, and {run['sentences']:,} sentences were scored")
+    return lines
 
 
 def target_tokens(rows: list[dict[str, Any]]) -> float | None:
@@ -52,7 +71,8 @@ def costs(run: Run) -> dict[str, Any]:
     For an ensemble the seconds of training are those of all its models; all other figures are its first model's.
     """
     rows = curves(run)
-    log = Path(run["stages"]["training"], "train.log").read_text(encoding="utf-8", errors="replace")
+    path = Path(run["stages"]["training"], "train.log")
+    log = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     parameters = PARAMETERS.findall(log)
     stages = {stage: benchmarks(Path(folder)) for stage, folder in run["stages"].items()}
     seconds = {stage: time for stage, (time, _) in stages.items()}
@@ -88,7 +108,7 @@ def device(log: str, facts: dict[str, Any]) -> str | None:
 
 def checks(run: Run) -> dict[str, Any]:
     """Read the text stage's checks, `parts` and `examples`; empty if they are missing, as in runs of older versions."""
-    return _read(run, "text", "checks.json")
+    return _read(run, "text", "checks.json", "parts", "examples")
 
 
 def fingerprint(run: Run) -> dict[str, Any]:
@@ -96,7 +116,7 @@ def fingerprint(run: Run) -> dict[str, Any]:
     return _read(run, "text", "fingerprint.json")
 
 
-def _read(run: Run, stage: str, name: str) -> dict[str, Any]:
+def _read(run: Run, stage: str, name: str, *keys: str) -> dict[str, Any]:
     path = Path(run["stages"][stage], name)
-    values: dict[str, Any] = read_json(path) if path.exists() else {}
+    values: dict[str, Any] = read_json(path, keys=keys) if path.exists() else {}
     return values

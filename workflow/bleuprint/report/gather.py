@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from bleuprint.config.stages import STAGES
-from bleuprint.files import DataError, read_json, replacing, write_json, write_lines
+from bleuprint.files import Damaged, DataError, read_json, replacing, write_json, write_lines
 from bleuprint.record.provenance import NAME, job, logs, record
 
 FORMAT = 2  # version of a run's scores.json
@@ -31,8 +31,8 @@ def gather(description: dict[str, Any], asked: dict[str, Any]) -> None:
     """
     config, stages = description.pop("config"), {name: Path(path) for name, path in description["stages"].items()}
     folder, others = Path("results/runs", description["run"]), list(map(Path, description.get("ensemble", [])))
-    if (tuned := stages["decoding"] / "tuned.json").exists():
-        description["tuned"] = read_json(tuned)
+    if (tuned := stages["decoding"] / "tuned.json").exists() or config.get("decoding", {}).get("tune"):
+        description["tuned"] = read_json(tuned, keys=("picked", "points", "bleu"))
         config["decoding"] |= description["tuned"]["picked"]  # the values that really decoded
     with replacing(folder / "config.yaml") as file:
         yaml.safe_dump(config, file, sort_keys=False, allow_unicode=True)
@@ -41,7 +41,8 @@ def gather(description: dict[str, Any], asked: dict[str, Any]) -> None:
         (folder / name).symlink_to(os.path.relpath(stages[stage] / name, folder))
     order = [(stage, path) for stage in STAGES for path in [stages[stage], *(others if stage == "training" else [])]]
     write_lines(folder / "commands.sh", commands([log for stage, path in order for log in logs(stage, path)]))
-    scores = read_json(stages["scoring"] / "scores.json")
+    scores = read_json(stages["scoring"] / "scores.json", keys=("sentences", "metrics"))
+    read_json(stages["scoring"] / "sentences.json", keys=scores["metrics"])  # the report will need it
     write_json(folder / "scores.json", {"format": FORMAT} | description | scores)
     write_json(folder / NAME, record(description["run"], stages, asked, others))
 
@@ -66,3 +67,19 @@ def read_run(path: Path) -> dict[str, Any]:
     if run.get("format") != FORMAT:
         raise DataError(f"{path} was written by another version of bleuprint; move {path.parent} away and start again.")
     return {key: value for key, value in run.items() if key != "format"}
+
+
+def read_config(run: str) -> dict[str, Any]:
+    """Read a run's resolved config.
+
+    Raises:
+        Damaged: it is empty or no config.
+    """
+    path = Path("results/runs", run, "config.yaml")
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError):
+        raise Damaged(path) from None
+    if not isinstance(config, dict):
+        raise Damaged(path)
+    return config

@@ -5,7 +5,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from bleuprint.files import DataError, exit_with_message
+from bleuprint.files import DataError, exit_with_message, visible
 from bleuprint.scoring.metrics import kind_of
 
 Run = dict[str, Any]  # a run's scores.json
@@ -60,7 +60,7 @@ def groups(runs: list[Run]) -> list[Group]:
     words = [_words(group[0]) for group in members.values()]
     common = set(words[0]).intersection(*words)
     # A group without a word of its own is labelled by its model, and by its hash where that is not unique
-    labels = [" ".join(word for word in own if word not in common) or own[2] for own in words]
+    labels = [one_line(" ".join(word for word in own if word not in common) or own[2]) for own in words]
     unique = [
         label if labels.count(label) == 1 else f"{label} {key}" for label, key in zip(labels, members, strict=True)
     ]
@@ -68,6 +68,11 @@ def groups(runs: list[Run]) -> list[Group]:
         Group(label, own, tuple(sorted(group, key=lambda run: int(run["seed"]))))
         for label, own, group in zip(unique, words, members.values(), strict=True)
     ]
+
+
+def one_line(text: str) -> str:
+    """Return a text that users gave, such as an override, so that it stays in its cell of a table."""
+    return visible(text.replace("\n", " "))
 
 
 def _words(run: Run) -> tuple[str, ...]:

@@ -6,18 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from bleuprint.config.differences import differing, flat
 from bleuprint.config.stages import STAGES
 from bleuprint.corpus.leaks import leak
-from bleuprint.files import read_lines, replacing
+from bleuprint.files import read_lines, replacing, visible
 from bleuprint.record.provenance import shown
 from bleuprint.report import figures, translations
 from bleuprint.report.comparison import Comparison
 from bleuprint.report.facts import checks, costs, environment, fingerprint
+from bleuprint.report.gather import read_config
 from bleuprint.report.groups import Group, Run, metrics
 from bleuprint.report.tables import best_first, group_rows, heading, tested, words
 
@@ -44,7 +44,12 @@ def write_page(path: Path, groups: list[Group], base: Group, comparisons: list[C
         "labels": names,
     }
     template = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     ).get_template("page.html")
     html = template.render(
         table=group_rows(groups, base, comparisons),
@@ -71,10 +76,19 @@ def write_page(path: Path, groups: list[Group], base: Group, comparisons: list[C
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         js="\n".join((HERE / name).read_text(encoding="utf-8") for name in ("translations.js", "page.js")),
         plotly=packed(get_plotlyjs()),
-        data=packed(json.dumps(payload, ensure_ascii=False, separators=(",", ":"))),
+        data=packed(json.dumps(_shown(payload), ensure_ascii=False, separators=(",", ":"))),
     )
     with replacing(path) as file:
         file.write(html)
+
+
+def _shown(value: Any) -> Any:
+    """Return a value with all its texts as the page shows them; what the template marks as safe stays as it is."""
+    if type(value) is str:
+        return visible(value)
+    if isinstance(value, dict):
+        return {_shown(key): _shown(entry) for key, entry in value.items()}
+    return [_shown(entry) for entry in value] if isinstance(value, list) else value
 
 
 def packed(text: str) -> str:
@@ -98,15 +112,11 @@ def _figures(groups: list[Group], style: figures.Styles, alike: list[Run]) -> di
     }
 
 
-def _config(run: Run) -> dict[str, Any]:
-    text = Path("results/runs", run["run"], "config.yaml").read_text(encoding="utf-8")
-    config: dict[str, Any] = yaml.safe_load(text)
-    return config
-
-
 def _differences(runs: list[Run]) -> dict[str, list[Any]]:
     """Return the config keys that are not the same in all runs, with each run's value."""
-    return differing([{key: value for key, value in _config(run).items() if key != "expected"} for run in runs])
+    return differing(
+        [{key: value for key, value in read_config(run["run"]).items() if key != "expected"} for run in runs]
+    )
 
 
 def _changed(groups: list[Group], base: Group, alike: list[Run]) -> dict[str, list[dict[str, Any]]]:

@@ -7,10 +7,10 @@ from typing import Any
 from tabulate import tabulate
 
 from bleuprint.corpus.leaks import leak
-from bleuprint.files import replacing, write_json, write_lines
+from bleuprint.files import replacing, visible, write_json, write_lines
 from bleuprint.report.comparison import Comparison, cautions, conclusion
 from bleuprint.report.facts import checks
-from bleuprint.report.groups import Group, Run, interval, metrics, summary
+from bleuprint.report.groups import Group, Run, interval, metrics, one_line, summary
 from bleuprint.scoring.metrics import kind_of
 
 
@@ -33,6 +33,7 @@ def show(runs: list[Run]) -> str:
     hidden = {"recipe", "model", "seed"} | (set() if any(row["overrides"] for row in table) else {"overrides"})
     short = {"brevity_penalty": "BP", "length_ratio": "length"}
     shown = [{short.get(key, key): value for key, value in row.items() if key not in hidden} for row in table]
+    shown = [{key: one_line(value) if isinstance(value, str) else value for key, value in row.items()} for row in shown]
     return tabulate(shown, headers="keys", floatfmt=".2f")
 
 
@@ -204,7 +205,7 @@ def write_tables(
         "comparisons": [comparison.record() for comparison in comparisons],
     }
     write_json(folder / "comparison.json", record)
-    write_lines(folder / "scores.md", markdown(groups, base, comparisons, missing))
+    write_lines(folder / "scores.md", map(visible, markdown(groups, base, comparisons, missing)))
     text = [show(runs), ""]
     if len(runs) > 1:
         text += [
@@ -214,4 +215,4 @@ def write_tables(
     if sentences := words(groups, comparisons, missing):
         text += [*sentences, ""]
     end = f"The whole report: {folder}/index.html; the scores for scripts: scores.tsv and scores.json beside it."
-    write_lines(folder / "scores.txt", [*text, end])
+    write_lines(folder / "scores.txt", map(visible, [*text, end]))

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from bleuprint.files import read_json, read_lines
+from bleuprint.files import Damaged, read_json
 from bleuprint.report.comparison import texts
+from bleuprint.report.facts import test_lines
 from bleuprint.report.groups import Group, Run, metrics
 from bleuprint.scoring.metrics import METRICS, kind_of, scorer
 
@@ -20,13 +21,13 @@ def same_test(runs: list[Run]) -> list[Run]:
 
 def test_text(run: Run) -> tuple[list[str], list[str]]:
     """Read the raw test set: source and reference lines."""
-    raw = Path(run["stages"]["corpus"]) / "raw"
-    return read_lines(raw / f"test.{run['source']}"), read_lines(raw / f"test.{run['target']}")
+    source, target = (test_lines(run, "corpus", f"raw/test.{run[side]}") for side in ("source", "target"))
+    return source, target
 
 
 def hypotheses(run: Run) -> list[str]:
     """Read the detokenised hypotheses, in the order of the test set."""
-    return read_lines(Path(run["stages"]["decoding"]) / "hypotheses.txt")
+    return test_lines(run, "decoding", "hypotheses.txt")
 
 
 def shown_metrics(runs: list[Run]) -> list[str]:
@@ -52,7 +53,7 @@ def by_length(run: Run, metric: str) -> list[dict[str, Any]]:
         `length_ratio` (hypothesis to reference, in tokens).
     """
     ours, references = texts(run, metric)
-    source = read_lines(Path(run["stages"]["text"]) / f"tokenized/test.{run['source']}")
+    source = test_lines(run, "text", f"tokenized/test.{run['source']}")
     bins: dict[int, list[int]] = {}
     for number, line in enumerate(source):
         bins.setdefault(sum(len(line.split()) > end for end in LENGTHS), []).append(number)
@@ -96,8 +97,15 @@ def sentences(runs: list[Run]) -> dict[str, Any]:
 
 
 def sentence_scores(run: Run) -> dict[str, list[float]]:
-    """Read the scores of all sentences, by metric."""
-    scores: dict[str, list[float]] = read_json(Path(run["stages"]["scoring"]) / "sentences.json")
+    """Read the scores of all sentences, by metric.
+
+    Raises:
+        Damaged: a metric or a sentence is missing.
+    """
+    path = Path(run["stages"]["scoring"]) / "sentences.json"
+    scores: dict[str, list[float]] = read_json(path, keys=run["metrics"])
+    if any(len(scores[metric]) != run["sentences"] for metric in run["metrics"]):
+        raise Damaged(path)
     return scores
 
 
