@@ -7,20 +7,17 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 # Jobs find the package, also in conda environments, and hold their lock (alone.py); `:q` quotes the path for bash
-sys.path.insert(0, PACKAGE := f"{workflow.basedir}/workflow")
+sys.path.insert(0, PACKAGE := f"{workflow.current_basedir}/workflow")
 shell.prefix(
     "set -euo pipefail; export PYTHONPATH={PACKAGE:q}${{PYTHONPATH:+:$PYTHONPATH}}; mkdir -p results;"
     " exec 9>>results/.jobs; flock --shared 9 || true; "
 )
 
-from bleuprint.commands.alone import forget_killed
 from bleuprint.commands.call import after_failure, after_success, begin
-from bleuprint.plan.explain import explain_dry_run
-from bleuprint.plan.keys import planned
+from bleuprint.commands.called import cores, planned_call
 
-forget_killed(workflow)
-PLAN = planned(config)
-explain_dry_run(workflow, PLAN)
+PLAN = planned_call(workflow, config)
+CORES = cores(workflow)
 
 
 rule all:

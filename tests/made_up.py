@@ -7,6 +7,7 @@ from typing import Any
 
 from bleuprint.corpus.checks import check
 from bleuprint.files import write_json, write_lines
+from bleuprint.record.seal import ENVIRONMENT, PARENTS, seal
 from bleuprint.report.gather import gather
 from bleuprint.scoring.metrics import score, sentence_scores
 
@@ -64,14 +65,16 @@ def make_run(
     write_lines(
         paths["training"] / "train.log", ["+ fairseq-train", "num. shared model params: 1,234 (num. trained: 1,234)"]
     )
-    write_json(
-        paths["training"] / "environment.json", {"processor": "A CPU", "cores": 2, "packages": {"torch": "2.13.0"}}
-    )
     write_lines(paths["training"] / "metrics.jsonl", map(json.dumps, curve(seed)))
     scores = {name: score(metric, hypotheses, references, resamples) for name, metric in metrics.items()}
     write_json(paths["scoring"] / "scores.json", {"sentences": len(references), "metrics": scores})
     sentences = {name: sentence_scores(metric, hypotheses, references) for name, metric in metrics.items()}
     write_json(paths["scoring"] / "sentences.json", sentences)
+    machine = {"processor": "A CPU", "cores": 2, "packages": {"torch": "2.13.0"}}
+    for stage, path in paths.items():
+        write_json(path / ENVIRONMENT, machine if stage == "training" else {})
+        write_json(path / PARENTS, {})
+        seal(path)
     training = {"lr": 0.001, "max_update": 200, "checkpoint": "best"}
     config = {"model": {"arch": model}, "training": training, "seed": seed, "corpus": {"expected": None}}
     description: dict[str, Any] = {

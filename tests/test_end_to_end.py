@@ -96,7 +96,12 @@ def test_ctranslate2_translates_as_fairseq_does(demo: Path, tmp_path: Path) -> N
     assert abs(bleu["float32"] - bleu["fairseq"]) <= 0.1 and abs(bleu["int8"] - bleu["fairseq"]) <= 0.3
 
 
-SMALL = "corpus.pairs=400 corpus.valid_pairs=20 corpus.test_pairs=21 text.merges=100 training.max_update=25"
+SMALL = (
+    "corpus.pairs=400 corpus.valid_pairs=20 corpus.test_pairs=21 text.merges=100 training.max_update=25"
+    " training.eval_bleu=true training.eval_bleu_args={beam:1,max_len_a:1.2,max_len_b:10}"
+    " training.eval_bleu_remove_bpe=true training.best_checkpoint_metric=bleu"
+    " training.maximize_best_checkpoint_metric=true runtime.tensorboard=true"
+)
 BY_HAND = """
 fairseq-preprocess --source-lang de --target-lang en --trainpref {text}/bpe/train --validpref {text}/bpe/valid
   --testpref {text}/bpe/test --destdir bin --workers 1
@@ -105,21 +110,30 @@ fairseq-train bin --arch transformer_iwslt_de_en --encoder-layers 2 --decoder-la
   --decoder-attention-heads 4 --dropout 0.1 --share-decoder-input-output-embed --optimizer adam
   --adam-betas (0.9,0.98) --clip-norm 0.0 --weight-decay 0.0001 --lr 0.003 --lr-scheduler inverse_sqrt
   --warmup-updates 200 --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --max-tokens 2000
-  --max-epoch 8 --max-update 25 --update-epoch-batch-itr True --seed 1 --cpu --save-dir checkpoints
+  --max-epoch 8 --max-update 25 --update-epoch-batch-itr True --eval-bleu
+  --eval-bleu-args {{"beam":1,"max_len_a":1.2,"max_len_b":10}} --eval-bleu-remove-bpe
+  --best-checkpoint-metric bleu --maximize-best-checkpoint-metric --seed 1 --cpu --save-dir checkpoints
   --user-dir {plugin}
 fairseq-generate bin --path checkpoints/checkpoint_best.pt --beam 5 --remove-bpe --max-tokens 8000
   --required-batch-size-multiple 1 --results-path generated --cpu --user-dir {plugin}
 """
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Working directory in which a small training has run."""
+    folder = tmp_path_factory.mktemp("small")
+    result = run_snakemake(folder, "--config", "recipe=demo", f"overrides={SMALL}", env=CPU)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
 @pytest.mark.slow
 def test_the_same_commands_by_hand_give_the_same_model_and_hypotheses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # what the rules export; sums depend on the thread count
-    result = run_snakemake(tmp_path, "--config", "recipe=demo", f"overrides={SMALL}", env=CPU)
-    assert result.returncode == 0, result.stderr
-    text = only(tmp_path, "results/text/*")
+    text = only(small, "results/text/*")
     plugin = Path(__file__).parents[1] / "workflow/bleuprint/fairseq_plugin"
     commands = BY_HAND.strip().replace("\n  ", " ").splitlines()
     for command in commands:
@@ -130,42 +144,32 @@ def test_the_same_commands_by_hand_give_the_same_model_and_hypotheses(
         assert (tmp_path / "bin" / name).read_bytes() == (text / "bin" / name).read_bytes()
     ours, theirs = (
         load(path)["model"]
-        for path in (only(tmp_path, "results/training/*/checkpoint.pt"), tmp_path / "checkpoints/checkpoint_best.pt")
+        for path in (only(small, "results/training/*/checkpoint.pt"), tmp_path / "checkpoints/checkpoint_best.pt")
     )
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     generated = [line for line in lines(tmp_path / "generated/generate-test.txt") if line.startswith("H-")]
     by_number = sorted(generated, key=lambda line: int(line.split("\t")[0][2:]))
-    assert [line.split("\t")[2] for line in by_number] == lines(only(tmp_path, "results/runs/*/hypotheses.tok"))
+    assert [line.split("\t")[2] for line in by_number] == lines(only(small, "results/runs/*/hypotheses.tok"))
     assert len(by_number) == 21  # no multiple of eight: the last batch is there
 
 
-BLEU = (
-    "training.eval_bleu=true training.eval_bleu_args={beam:1,max_len_a:1.2,max_len_b:10}"
-    " training.eval_bleu_remove_bpe=true training.best_checkpoint_metric=bleu"
-    " training.maximize_best_checkpoint_metric=true training.checkpoint=average"
-)
-
-
 @pytest.mark.slow
-def test_checkpoints_with_bleu_load_again_and_tensorboard_gets_its_files(tmp_path: Path) -> None:
+def test_checkpoints_with_bleu_load_again_and_tensorboard_gets_its_files(small: Path) -> None:
     """With eval_bleu, as in recipe=readme, the checkpoints hold arrays of counts: they decode and they resume."""
-    overrides = f"overrides={SMALL} {BLEU} runtime.tensorboard=true"
-    result = run_snakemake(tmp_path, "--config", "recipe=demo", overrides, env=CPU)
-    assert result.returncode == 0, result.stderr
-    rows = [json.loads(line) for line in lines(only(tmp_path, "results/runs/*/metrics.jsonl"))]
+    rows = [json.loads(line) for line in lines(only(small, "results/runs/*/metrics.jsonl"))]
     assert all("bleu" in row for row in rows if row["split"] == "valid")
-    losses = [(step, value) for tag, step, value in scalars(tmp_path) if tag == "loss"]
+    losses = [(step, value) for tag, step, value in scalars(small) if tag == "loss"]
     assert losses == [(row["updates"], pytest.approx(row["loss"], abs=1e-3)) for row in rows if row["split"] == "valid"]
-    (training,) = (tmp_path / "results/training").iterdir()
+    (training,) = (small / "results/training").iterdir()
     resumed = subprocess.run(
         ["bash", "-e", "-c", next(line for line in lines(training / "train.log") if "fairseq-train" in line)[2:]],
-        cwd=tmp_path,
+        cwd=small,
         capture_output=True,
         text=True,
     )
     assert "Loaded checkpoint" in resumed.stderr + resumed.stdout, resumed.stderr
-    page = (tmp_path / "results/report/index.html").read_text()
+    page = (small / "results/report/index.html").read_text()
     assert "Validation BLEU" in page
 
 
@@ -184,8 +188,8 @@ def test_from_the_sample_archive_to_scores_of_all_sentences(data: Path, sample_t
     """Real text, a tiny model, a few updates: every one of the 6,750 sentences is translated and scored."""
     options = (
         "training.eval_bleu=null training.best_checkpoint_metric=null training.maximize_best_checkpoint_metric=null"
-        " training.max_update=120 training.warmup_updates=100 training.lr=0.003 decoding.beam=1"
-        " +decoding.max_len_a=1.2 +decoding.max_len_b=10"
+        " training.max_update=30 training.warmup_updates=20 training.lr=0.003 decoding.beam=1"
+        " +decoding.min_len=5 +decoding.max_len_b=10"
     )
     overrides = f"{sample_overrides(data)} {options}"
     result = run_snakemake(sample_text, "--config", "model=transformer_tiny", overrides, env=CPU)

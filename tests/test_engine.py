@@ -51,7 +51,7 @@ def test_ctranslate2_is_another_decoding() -> None:
         ({"overrides": ["model.encoder_attention_heads=8"]}, "encoder_attention_heads"),
         ({"overrides": ["+model.max_source_positions=2048"]}, "max_source_positions"),
         ({"overrides": ["+decoding.sampling=true"]}, "decoding.sampling"),
-        ({"overrides": ["+decoding.prefix_size=1"]}, "decoding.prefix_size"),
+        ({"overrides": ["+decoding.no_repeat_ngram_size=2"]}, "decoding.no_repeat_ngram_size"),
         ({"overrides": ["+decoding.nbest=5"]}, "decoding.nbest"),
         ({"overrides": ["+decoding.unkpen=1"]}, "decoding.unkpen"),
         ({"overrides": ["decoding.ensemble=[2]"]}, "ensemble"),

@@ -1,6 +1,7 @@
 """Identity: what shares a folder, what does not."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pins
 import pytest
 
 from bleuprint.config.compose import ConfigError, experiments
-from bleuprint.config.stages import STAGES, ancestors, way_up
+from bleuprint.config.stages import STAGES, Others, ancestors
 from bleuprint.files import DataError, read_json
 from bleuprint.plan.keys import Plan, plan
 from bleuprint.record.folder import begin
@@ -159,8 +160,8 @@ def test_an_ensemble_is_another_decoding_of_trainings_that_are_shared() -> None:
     assert shared(alone.keys, run.keys) == ["corpus", "text", "training"]
     assert run.ensemble == tuple(keys(recipe="demo", seed=seed)["training"] for seed in (2, 3))
     assert list(made.stages["training"]) == [run.keys["training"], *run.ensemble]
-    assert made.checkpoints(run.keys["decoding"]) == [
-        f"results/training/{key}/checkpoint.pt" for key in (run.keys["training"], *run.ensemble)
+    assert made.models(run.keys["decoding"]) == [
+        f"results/training/{key}" for key in (run.keys["training"], *run.ensemble)
     ]
     assert run.keys == keys(recipe="demo", overrides="decoding.ensemble=[2,3]")
     assert len({alone.group, run.group, planned(recipe="demo", overrides="decoding.ensemble=[2]").runs[0].group}) == 3
@@ -189,10 +190,24 @@ def test_new_keys_leave_finished_runs_as_they_are() -> None:
     assert config["decoding"]["ensemble"] == [2] and config["training"]["average_epochs"] == 5
 
 
+def test_a_stage_may_have_several_parents_and_be_made_from_other_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keys(recipe="demo")
+    twin = Others("training", lambda experiment: {"twin": experiment.model_copy(update={"seed": 7})})
+    declared = replace(STAGES["scoring"], parents=("decoding", "text"), others={"models": twin})
+    monkeypatch.setitem(STAGES, "scoring", declared)
+    made = planned(recipe="demo")
+    (run,) = made.runs
+    assert shared(before, run.keys) == ["corpus", "text", "training", "decoding"]
+    slice_ = made.stage("scoring", run.keys["scoring"]).slice
+    assert slice_["parents"] == {stage: run.keys[stage][-8:] for stage in ("decoding", "text")}
+    other = keys(recipe="demo", seed=7)["training"]
+    assert slice_["models"] == {"twin": other[-8:]} and ("training", other) in run.needs
+    assert run.needs.index(("training", other)) < run.needs.index(("scoring", run.keys["scoring"]))
+    assert made.upstream("scoring", run.keys["scoring"], "corpus", "raw") == run.file("corpus", "raw")
+
+
 def test_stages_know_what_they_are_made_from() -> None:
     assert list(STAGES) == ["corpus", "text", "training", "decoding", "scoring"]
-    assert way_up("scoring", "text") == ["decoding", "training", "text"]
-    assert way_up("text", "scoring") == []
     assert ancestors("training") == {"corpus", "text"} and ancestors("corpus") == set()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, Snakemake
+from conftest import CPU, ROOT, run_snakemake, stand_ins
 from made_up import make_run
 
 from bleuprint.commands import verify
@@ -22,6 +23,7 @@ from bleuprint.machine import environment
 from bleuprint.machine.environment import facts, nvidia, revision
 from bleuprint.record.provenance import find, read
 from bleuprint.record.same import compared, promise
+from bleuprint.record.seal import seal
 
 
 @pytest.fixture(autouse=True)
@@ -232,6 +234,7 @@ def with_ensemble() -> tuple[dict[str, Any], str]:
     """Make up a run of two models; return it and the folder of the other one's training."""
     other = packable(seed=2)["stages"]["training"]
     Path(other, "checkpoint.pt").write_text("the other model")
+    seal(Path(other))
     run = packable(ensemble=[other])
     Path(run["stages"]["training"], "checkpoint.pt").write_text("model")
     return packable(ensemble=[other]), other
@@ -271,17 +274,25 @@ def bleuprint(*words: str, env: dict[str, str]) -> subprocess.CompletedProcess[s
     return subprocess.run(command, env=os.environ | env | path, capture_output=True, text=True)
 
 
-@pytest.fixture
-def finished(snakemake: Snakemake, fake_fairseq: dict[str, str]) -> dict[str, str]:
-    """Run a sweep of two groups on local text named by a relative path; return the environment with fake fairseq."""
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run a sweep of two groups on local text named by a relative path, with fairseq's stand-ins."""
+    folder = tmp_path_factory.mktemp("computed")
+    (folder / "my text").mkdir()
     for language in ("fr", "en"):
-        Path("my text").mkdir(exist_ok=True)
-        Path(f"my text/all.{language}").write_text("".join(f"{language} {n}\n" for n in range(200)))
+        (folder / f"my text/all.{language}").write_text("".join(f"{language} {n}\n" for n in range(200)))
     overrides = ["corpus.train='my text/all'", "text.merges=50", "decoding.beam=4,5"]
     overrides.append("report.baseline='decoding.beam=5'")  # of which a replay of one run has none
     config = ["recipe=demo", "corpus=local", "source=fr", "target=en", f"overrides={json.dumps(overrides)}"]
-    result = snakemake("--config", *config, env=fake_fairseq | {"CUDA_VISIBLE_DEVICES": ""})
+    result = run_snakemake(folder, "--config", *config, env=stand_ins(folder) | CPU)
     assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture
+def finished(computed: Path, fake_fairseq: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Return the environment with fairseq's stand-ins in a folder in which that sweep has run."""
+    shutil.copytree(computed, tmp_path, symlinks=True, dirs_exist_ok=True)
     return fake_fairseq
 
 

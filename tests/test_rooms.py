@@ -11,8 +11,8 @@ PACKAGE = ROOT / "workflow" / "bleuprint"
 FLOORS = [
     {"files"},
     {"config"},
-    {"corpus", "training", "scoring"},
-    {"text", "fairseq_plugin", "machine"},
+    {"corpus", "training", "scoring", "machine"},
+    {"text", "fairseq_plugin"},
     {"decoding", "record"},
     {"report", "plan"},
     {"commands"},

@@ -195,7 +195,7 @@ def test_lines_too_long_for_fairseq_are_named(tmp_path: Path) -> None:
     result = subprocess.run(words, capture_output=True, text=True)
     assert result.returncode == 0
     test, train = result.stderr.splitlines()
-    assert "test.de: 2 lines of 1,024 subwords or more, the first is line 3; fairseq will stop at them" in test
+    assert "test.de: 2 lines of 1,024 subwords or more, the first is line 3; no training on this text starts" in test
     assert "train.de: 2 lines" in train and "leaves them out" in train
 
 

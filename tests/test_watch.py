@@ -19,10 +19,12 @@ from conftest import ROOT, SNAKEMAKE, Snakemake
 from bleuprint.commands import alone, watch
 from bleuprint.config.compose import experiments
 from bleuprint.config.stages import STAGES
+from bleuprint.files import write_json
 from bleuprint.plan.explain import explain
 from bleuprint.plan.keys import Plan, plan
 
 TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50 scoring.resamples=100"
+NOTHING = {"stage": "", "files": {}, "parents": {}}  # a seal
 TRAIN = '| INFO | train_inner | {"epoch": 3, "update": 2.5, "loss": "4.125", "wps": "900.5", "num_updates": "1500", "wall": "60"}'  # noqa: E501
 VALID = '| INFO | valid | {"epoch": 2, "valid_loss": "3.9", "valid_bleu": "21.54", "valid_num_updates": "1200"}'
 
@@ -42,11 +44,14 @@ def states(running: bool = True) -> list[watch.State]:
 
 
 def put(plan: Plan, stage: str, which: int, text: str = "", run: int = 0) -> None:
-    """Write a log (0) of a stage of a run, or the file that ends it (1)."""
+    """Write a log (0) of a stage of a run, or its seal (1)."""
     log = "train.log" if stage == "training" else "a.log"
-    path = Path(plan.runs[run].folder(stage), STAGES[stage].result if which else log)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    folder = Path(plan.runs[run].folder(stage))
+    folder.mkdir(parents=True, exist_ok=True)
+    if which:
+        write_json(folder / "seal.json", NOTHING)
+    else:
+        (folder / log).write_text(text)
 
 
 def bleuprint(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -92,7 +97,7 @@ def test_of_an_ensemble_the_training_that_is_waited_for_is_shown() -> None:
     (other / "train.log").write_text(f"+ fairseq-train data\n{TRAIN}\n")
     (one,) = states()
     assert (one.stage, one.state, one.updates) == ("training", "running", "1,500")
-    (other / "checkpoint.pt").touch()
+    write_json(other / "seal.json", NOTHING)
     assert states()[0].stage == "decoding"
 
 
@@ -248,16 +253,16 @@ def test_explain_follows_what_is_made_anew_and_names_twins() -> None:
     for stage in STAGES:
         put(demo, stage, 1)
     assert "computed" not in explain(demo)
-    Path(demo.runs[0].folder("training"), STAGES["training"].result).unlink()
+    Path(demo.runs[0].folder("training"), "seal.json").unlink()
     Path(demo.runs[0].folder("decoding"), "config.yaml").write_text("beam: 5\n")
     lines = explain(demo).splitlines()
     assert lines[2].split()[1:] == ["reused", "reused", "computed", "computed", "computed"]
-    assert f"decoding/{demo.runs[0].keys['decoding']}: made anew with the stage before it" in lines
+    assert f"decoding/{demo.runs[0].keys['decoding']}: computed again, after the stage before it" in lines
     training = demo.stages["training"][demo.runs[0].keys["training"]]
     twin = Path("results/training/other-name-12345678")
     twin.mkdir()
     (twin / "config.yaml").write_text(json.dumps(training.slice))
-    (twin / STAGES["training"].result).touch()
+    write_json(twin / "seal.json", NOTHING)
     assert f"training/{training.key}: the same keys as {twin.name}, under another name" in explain(demo)
 
 

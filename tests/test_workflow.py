@@ -8,10 +8,14 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
-from conftest import ROOT, SNAKEMAKE, Snakemake, jobs
+from conftest import ROOT, SNAKEMAKE, Snakemake, jobs, run_snakemake, stand_ins
+
+from bleuprint.commands.call import after_success
+from bleuprint.commands.called import cores
 
 RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50"
@@ -24,11 +28,19 @@ def demo(*config: str, overrides: str = "") -> list[str]:
     return ["--config", "recipe=demo", f"overrides={TINY} {overrides}", *config]
 
 
-@pytest.fixture
-def finished(snakemake: Snakemake, fake_fairseq: dict[str, str]) -> Snakemake:
-    """Return Snakemake for a folder in which the demo has run."""
-    result = snakemake(*demo(), env=fake_fairseq)
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the demo in a folder with fairseq's stand-ins."""
+    folder = tmp_path_factory.mktemp("computed")
+    result = run_snakemake(folder, *demo(), env=stand_ins(folder))
     assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture
+def finished(computed: Path, snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path) -> Snakemake:
+    """Return Snakemake for a folder in which the demo has run."""
+    shutil.copytree(computed, tmp_path, symlinks=True, dirs_exist_ok=True)
     return snakemake
 
 
@@ -54,7 +66,7 @@ def test_rules_are_readable(file: Path) -> None:
 def test_a_stage_is_a_target(snakemake: Snakemake) -> None:
     assert jobs(snakemake("-n", "text", *demo())) == dict.fromkeys([*STAGES[:6], "text"], 1)
     assert jobs(snakemake("-n", "corpus", *demo())) == {"raw_text": 1, "corpus": 1}
-    assert jobs(snakemake("-n", "scoring", *demo())) == dict.fromkeys([*STAGES[:2], *STAGES[3:], "scoring"], 1)
+    assert jobs(snakemake("-n", "scoring", *demo())) == dict.fromkeys([*STAGES, "scoring"], 1)
 
 
 def test_what_runs_again(finished: Snakemake) -> None:
@@ -86,7 +98,8 @@ def test_a_fake_run_leaves_what_is_promised(finished: Snakemake, tmp_path: Path)
 
 
 def test_snakemakes_own_report_holds_ours(finished: Snakemake, tmp_path: Path) -> None:
-    result = finished(*demo(), "--report", "snakemake.html")
+    command = [*SNAKEMAKE[:5], "--report", "snakemake.html", *demo()]  # as README shows it, without --cores
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     page = (tmp_path / "snakemake.html").read_text()
     assert all(word in page for word in ("index.html", "hypotheses.txt", "Comparison", "Translations"))
@@ -160,23 +173,60 @@ def test_the_same_command_goes_on_after_ctrl_c(
     assert "tokenise" not in again.stderr  # what was finished is kept
 
 
-def test_a_checkout_in_any_folder_works_and_the_users_python_path_is_kept(tmp_path: Path) -> None:
+def test_a_checkout_in_any_folder_works_and_the_users_python_path_is_kept(
+    tmp_path: Path, fake_fairseq: dict[str, str]
+) -> None:
+    """All jobs with programs of others, with a config file, and with one core as `--cores` is not given."""
     checkout = tmp_path / "a $(touch pwned) `touch pwned` {x} {{y}} 'q' \"r\" ; touch pwned"
     for folder in (checkout, tmp_path / "work", tmp_path / "users"):
         folder.mkdir()
-    for name in ("Snakefile", "workflow", "config", "envs", "profiles"):
-        (checkout / name).symlink_to(ROOT / name)
+    for name in ("workflow", "config", "envs", "profiles"):  # copies: the package resolves links
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", checkout)
+    config = {"recipe": "demo", "text": {"merges": 50}, "overrides": TINY.split()[:-1], "decoding.beam": 2}
+    (tmp_path / "work/my.yaml").write_text(yaml.safe_dump(config))
     # Python imports it at each start, if PYTHONPATH leads there
     (tmp_path / "users/sitecustomize.py").write_text(
         "import sys\nwith open('commands', 'a') as file:\n    print(*sys.orig_argv, file=file)\n"
     )
-    command = [*SNAKEMAKE[:3], "--snakefile", str(checkout / "Snakefile"), "--cores", "1", "corpus", *demo()]
-    env = os.environ | {"PYTHONPATH": str(tmp_path / "users")}
+    command = [*SNAKEMAKE[:3], "--snakefile", str(checkout / "Snakefile"), "decoding", "--configfile", "my.yaml"]
+    env = os.environ | fake_fairseq | {"PYTHONPATH": str(tmp_path / "users")}
     result = subprocess.run(command, cwd=tmp_path / "work", env=env, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert list(tmp_path.glob("work/results/corpus/*/raw/train.de"))
-    assert "-m bleuprint.corpus --config" in (tmp_path / "work/commands").read_text()
+    assert "Provided cores: 1 " in result.stderr
+    commands = (tmp_path / "work/commands").read_text()
+    assert "-m bleuprint.corpus --config" in commands and "--symbols 50" in commands
+    train, translate = calls(fake_fairseq)[-2:]
+    assert checkout.name in value(train, "--user-dir") and value(translate, "--beam") == "2"
     assert not list(tmp_path.rglob("pwned"))
+
+
+def test_settings_among_the_targets_and_a_module_end_in_a_sentence(snakemake: Snakemake, tmp_path: Path) -> None:
+    result = snakemake("recipe=demo", "training.lr=1e-3", "seed=2")
+    assert result.returncode != 0
+    assert result.stderr.endswith(' write --config recipe=demo seed=2 overrides="training.lr=1e-3"\n')
+    (tmp_path / "Snakefile").write_text(
+        f"module nmt:\n    snakefile: {str(ROOT / 'Snakefile')!r}\n    prefix: 'there'\nuse rule * from nmt as nmt_*\n"
+    )
+    module = subprocess.run([*SNAKEMAKE[:3], "--cores", "1"], cwd=tmp_path, capture_output=True, text=True)
+    assert module.returncode != 0 and "Traceback" not in module.stderr
+    assert module.stderr.splitlines()[-1].startswith("bleuprint: this Snakefile cannot be used as a module")
+    assert not (tmp_path / "results").exists()
+
+
+def test_without_cores_there_is_one_unless_an_executor_counts_jobs() -> None:
+    for given, nodes, used, told in [(None, None, 1, 1), (4, None, 4, 4), (None, 8, 1, None), (16, 8, 16, 16)]:
+        settings = SimpleNamespace(cores=given, nodes=nodes)
+        assert cores(SimpleNamespace(resource_settings=settings, global_resources={})) == used
+        assert settings.cores == told
+
+
+def test_a_call_that_wrote_no_report_ends_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`snakemake --touch` in a new folder: all jobs end, and there are no scores."""
+    monkeypatch.chdir(tmp_path)
+    after_success(
+        SimpleNamespace(dag=SimpleNamespace(jobs=[SimpleNamespace(rule=SimpleNamespace(name="write_report"))]))
+    )
 
 
 @pytest.mark.parametrize(
@@ -313,7 +363,7 @@ def test_a_point_that_was_tried_is_not_tried_again(
     tuned = demo(overrides="decoding.tune={lenpen:[0.5,1.0]}")
     assert snakemake("decoding", *tuned, env=fake_fairseq).returncode == 0
     (folder,) = (tmp_path / "results/decoding").iterdir()
-    for name in ("tuned.json", "tuned.flags", "hypotheses.txt"):
+    for name in ("tuned.json", "tuned.flags", "hypotheses.txt", "seal.json"):
         (folder / name).unlink()
     (folder / "tune/beam5-lenpen1.0/bleu.json").unlink()  # as after Ctrl-C
     before = len(calls(fake_fairseq))

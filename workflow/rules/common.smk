@@ -13,7 +13,6 @@ from bleuprint.files import canonical
 from bleuprint.machine.device import model_threads, uses_gpu
 from bleuprint.plan import how as pieces
 
-CORES = workflow.cores or 1
 THREADS = PLAN.runtime.threads or CORES
 # Snakemake formats the path, so that braces in the checkout's are doubled
 ENVIRONMENT = f"{workflow.basedir}/envs/bleuprint.yaml".replace("{", "{{").replace("}", "}}")
@@ -29,6 +28,11 @@ def results(stage, *files):
 def upstream(stage, wanted, file):
     """Provide the path of `file` in the stage `wanted` that the stage builds on."""
     return lambda wildcards: PLAN.upstream(stage, wildcards[stage], wanted, file)
+
+
+def seals(stage, *wanted):
+    """Provide the seals of the stages `wanted` that the stage builds on: without them they are not finished."""
+    return lambda wildcards: [PLAN.upstream(stage, wildcards[stage], name, "seal.json") for name in wanted]
 
 
 def identity(stage):
@@ -70,9 +74,9 @@ def grid(experiment):
     return canonical(experiment.decoding.grid())
 
 
-def checkpoints(wildcards):
-    """Return the models that decode together."""
-    return PLAN.checkpoints(wildcards.decoding)
+def models(wildcards):
+    """Return the seals of the models that decode together."""
+    return [f"{folder}/seal.json" for folder in PLAN.models(wildcards.decoding)]
 
 
 def tuned(wildcards):
@@ -84,17 +88,10 @@ def tuned(wildcards):
 
 
 def run_files(wildcards):
-    """Return what a run is gathered from."""
+    """Return what a run is gathered from, but for its corpus, which may have been deleted."""
     run = PLAN.run(wildcards.run)
-    return [
-        run.file("text", "checks.json"),
-        run.file("training", "checkpoint.pt"),
-        run.file("training", "metrics.jsonl"),
-        *[f"results/training/{key}/checkpoint.pt" for key in run.ensemble],
-        *PLAN.tuned(run.keys["decoding"], "tuned.json"),
-        run.file("decoding", "hypotheses.txt"),
-        run.file("scoring", "scores.json"),
-    ]
+    seals = [f"results/{stage}/{key}/seal.json" for stage, key in run.needs if stage != "corpus"]
+    return [*seals, *PLAN.tuned(run.keys["decoding"], "tuned.json")]
 
 
 def description(wildcards):

@@ -1,11 +1,12 @@
 rule corpus:
     input:
-        results("corpus", "raw"),
+        results("corpus", "raw", "seal.json"),
 
 
 rule raw_text:
     output:
-        directory("results/corpus/{corpus}/raw"),
+        raw=directory("results/corpus/{corpus}/raw"),
+        seal="results/corpus/{corpus}/seal.json",
     log:
         "results/corpus/{corpus}/corpus.log",
     benchmark:
@@ -19,6 +20,8 @@ rule raw_text:
         identity=identity("corpus"),
         how=how("corpus", pieces.raw_text),
     shell:
-        "(set -x; python -m bleuprint.record.folder {params.identity:q} results/corpus/{wildcards.corpus};"
-        " python -m bleuprint.corpus --config results/corpus/{wildcards.corpus}/config.yaml --output {output}"
-        " --downloads results/corpus/{wildcards.corpus}/downloads {params.how[sources]}) 2>&1 | tee {log}"
+        "folder=results/corpus/{wildcards.corpus};"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder;"
+        " python -m bleuprint.corpus --config $folder/config.yaml --output {output.raw}"
+        " --downloads $folder/downloads {params.how[sources]};"
+        " python -m bleuprint.record.seal $folder) 2>&1 | tee {log}"

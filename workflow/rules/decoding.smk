@@ -5,14 +5,15 @@ from bleuprint.plan.fairseq_flags import generate
 
 rule decoding:
     input:
-        results("decoding", "hypotheses.txt"),
+        results("decoding", "hypotheses.txt", "seal.json"),
 
 
 rule tune:
     input:
         data=upstream("decoding", "text", "bin"),
         references=upstream("decoding", "text", "tokenized"),
-        checkpoints=checkpoints,
+        models=models,
+        sealed=seals("decoding", "text"),
     output:
         tuned="results/decoding/{decoding}/tuned.json",
         flags="results/decoding/{decoding}/tuned.flags",
@@ -34,10 +35,11 @@ rule tune:
     shell:
         # Each point's translations lie in a folder that is no output, so that a stopped call can resume
         "folder=results/decoding/{wildcards.decoding};"
-        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[models]};"
+        " export OMP_NUM_THREADS={threads};"
         " {params.how[launcher]} python -m bleuprint.decoding.tune --grid {params.grid:q}"
-        " --references {input.references}/valid.{params.how[target]} --models {input.checkpoints} --folder $folder/tune"
-        " --output {output.tuned} --flags {output.flags} --"
+        " --references {input.references}/valid.{params.how[target]} --models {params.how[models]}"
+        " --folder $folder/tune --output {output.tuned} --flags {output.flags} --"
         " fairseq-generate {input.data} --path {params.how[path]} {params.flags} {params.how[fairseq]}) > {log} 2>&1"
 
 
@@ -45,7 +47,8 @@ rule translate:
     input:
         data=upstream("decoding", "text", "bin"),
         references=upstream("decoding", "text", "tokenized"),
-        checkpoints=checkpoints,
+        models=models,
+        sealed=seals("decoding", "text"),
         tuned=tuned,
     output:
         generated="results/decoding/{decoding}/generate-test.txt",
@@ -53,6 +56,7 @@ rule translate:
         text=report(
             "results/decoding/{decoding}/hypotheses.txt", caption="../report/hypotheses.rst", category="Translations"
         ),
+        seal="results/decoding/{decoding}/seal.json",
     log:
         "results/decoding/{decoding}/translate.log",
     benchmark:
@@ -73,18 +77,21 @@ rule translate:
         how=how("decoding", pieces.translate),
     shell:
         "folder=results/decoding/{wildcards.decoding};"
-        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder; export OMP_NUM_THREADS={threads};"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[models]};"
+        " export OMP_NUM_THREADS={threads};"
         " {params.how[launcher]} fairseq-generate {input.data} --path {params.how[path]} {params.flags}"
         " {params.how[tuned]}--results-path $folder {params.how[fairseq]};"
         " python -m bleuprint.decoding --generated {output.generated}"
         " --references {input.references}/test.{params.target} --language {params.target}"
-        " --tokenizer {params.tokenizer} --tokens {output.tokens} --text {output.text}) > {log} 2>&1"
+        " --tokenizer {params.tokenizer} --tokens {output.tokens} --text {output.text};"
+        " python -m bleuprint.record.seal $folder) > {log} 2>&1"
 
 
 rule convert:
     input:
         data=upstream("decoding", "text", "bin"),
-        checkpoint=upstream("decoding", "training", "checkpoint.pt"),
+        models=models,
+        sealed=seals("decoding", "text"),
     output:
         directory("results/decoding/{decoding}/ctranslate2"),
     log:
@@ -99,24 +106,29 @@ rule convert:
     resources:
         mem_mb=2000,
     params:
+        identity=identity("decoding"),
         languages=what("decoding", "--source_lang {0.source} --target_lang {0.target}".format),
         quantisation=what("decoding", quantisation),
         how=how("decoding", pieces.convert),
     shell:
-        "(set -x; export OMP_NUM_THREADS={threads}; ct2-fairseq-converter --model_path {input.checkpoint}"
+        "folder=results/decoding/{wildcards.decoding}; rm -rf {output}.part;"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[model]};"
+        " export OMP_NUM_THREADS={threads}; ct2-fairseq-converter --model_path {params.how[model]}"
         " --data_dir {input.data} {params.languages} --user_dir {params.how[plugin]} {params.quantisation}"
-        " --output_dir {output}) > {log} 2>&1"
+        " --output_dir {output}.part; mv {output}.part {output}) > {log} 2>&1"
 
 
 rule translate_converted:
     input:
         model="results/decoding/{decoding}/ctranslate2",
         source=upstream("decoding", "text", "bpe"),
+        sealed=seals("decoding", "text"),
     output:
         tokens="results/decoding/{decoding}/hypotheses.tok",
         text=report(
             "results/decoding/{decoding}/hypotheses.txt", caption="../report/hypotheses.rst", category="Translations"
         ),
+        seal="results/decoding/{decoding}/seal.json",
     log:
         "results/decoding/{decoding}/translate.log",
     benchmark:
@@ -136,8 +148,9 @@ rule translate_converted:
         tokenizer=what("decoding", attrgetter("text.tokenizer")),
         how=how("decoding", pieces.translate_converted),
     shell:
-        "(set -x; python -m bleuprint.record.folder {params.identity:q} results/decoding/{wildcards.decoding};"
+        "folder=results/decoding/{wildcards.decoding};"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input};"
         " {params.how[launcher]} python -m bleuprint.decoding.ctranslate --model {input.model}"
         " --source {input.source}/test.{params.how[source]} {params.flags} {params.how[flags]}"
         " --threads {threads} --language {params.target} --tokenizer {params.tokenizer}"
-        " --tokens {output.tokens} --text {output.text}) > {log} 2>&1"
+        " --tokens {output.tokens} --text {output.text}; python -m bleuprint.record.seal $folder) > {log} 2>&1"

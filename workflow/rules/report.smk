@@ -30,7 +30,8 @@ rule gather_run:
 
 rule write_report:
     input:
-        [f"results/runs/{run.name}/scores.json" for run in PLAN.runs],
+        runs=[f"results/runs/{run.name}/scores.json" for run in PLAN.runs],
+        sentences=results("scoring", "seal.json"),
     output:
         page=report("results/report/index.html", caption="../report/page.rst", category="Comparison"),
         tsv=report("results/report/scores.tsv", caption="../report/scores.rst", category="Comparison"),
@@ -45,5 +46,5 @@ rule write_report:
     params:
         baseline=BASELINE,
     shell:
-        "python -m bleuprint.report table {input} --folder results/report --baseline {params.baseline:q}"
+        "python -m bleuprint.report table {input.runs} --folder results/report --baseline {params.baseline:q}"
         " --workers {threads} > {log} 2>&1"

@@ -1,6 +1,6 @@
 rule scoring:
     input:
-        results("scoring", "scores.json"),
+        results("scoring", "scores.json", "seal.json"),
 
 
 rule score:
@@ -9,9 +9,11 @@ rule score:
         text=upstream("scoring", "decoding", "hypotheses.txt"),
         tokenized=upstream("scoring", "text", "tokenized"),
         raw=upstream("scoring", "corpus", "raw"),
+        sealed=seals("scoring", "decoding", "text", "corpus"),
     output:
         scores="results/scoring/{scoring}/scores.json",
         sentences="results/scoring/{scoring}/sentences.json",
+        seal="results/scoring/{scoring}/seal.json",
     log:
         "results/scoring/{scoring}/score.log",
     benchmark:
@@ -25,8 +27,9 @@ rule score:
         identity=identity("scoring"),
         target=what("scoring", attrgetter("target")),
     shell:
-        "(set -x; python -m bleuprint.record.folder {params.identity:q} results/scoring/{wildcards.scoring};"
-        " python -m bleuprint.scoring --config results/scoring/{wildcards.scoring}/config.yaml"
+        "folder=results/scoring/{wildcards.scoring};"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input};"
+        " python -m bleuprint.scoring --config $folder/config.yaml"
         " --tokens {input.tokens} {input.tokenized}/test.{params.target}"
         " --detokenised {input.text} {input.raw}/test.{params.target} --output {output.scores}"
-        " --sentences {output.sentences}) > {log} 2>&1"
+        " --sentences {output.sentences}; python -m bleuprint.record.seal $folder) > {log} 2>&1"

@@ -3,12 +3,13 @@ from bleuprint.plan.fairseq_flags import preprocess
 
 rule text:
     input:
-        results("text", "bin", "checks.json"),
+        results("text", "bin", "checks.json", "seal.json"),
 
 
 rule tokenise:
     input:
         raw=upstream("text", "corpus", "raw"),
+        sealed=seals("text", "corpus"),
     output:
         directory("results/text/{text}/tokenized"),
     log:
@@ -23,8 +24,9 @@ rule tokenise:
     params:
         identity=identity("text"),
     shell:
-        "(set -x; python -m bleuprint.record.folder {params.identity:q} results/text/{wildcards.text};"
-        " python -m bleuprint.text.tokenise --config results/text/{wildcards.text}/config.yaml --raw {input.raw}"
+        "folder=results/text/{wildcards.text};"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input};"
+        " python -m bleuprint.text.tokenise --config $folder/config.yaml --raw {input.raw}"
         " --output {output} --workers {threads}) 2>&1 | tee {log}"
 
 
@@ -97,8 +99,10 @@ rule binarise:
     input:
         tokenized="results/text/{text}/tokenized",
         bpe="results/text/{text}/bpe",
+        checks="results/text/{text}/checks.json",
     output:
-        directory("results/text/{text}/bin"),
+        bin=directory("results/text/{text}/bin"),
+        seal="results/text/{text}/seal.json",
     log:
         "results/text/{text}/binarise.log",
     benchmark:
@@ -114,7 +118,10 @@ rule binarise:
         workers=chunks,
     shell:
         # Text with another fingerprint than the known one fails the job, so that nothing is trained on it
-        "(set -x; fairseq-preprocess {params.flags} --trainpref {input.bpe}/train --validpref {input.bpe}/valid"
-        " --testpref {input.bpe}/test --destdir {output} --workers {params.workers}) > {log} 2>&1;"
-        " python -m bleuprint.text.fingerprint --folder results/text/{wildcards.text} --expected {params.how[expected]}"
-        " --difference {params.how[difference]} 2>&1 | tee -a {log}"
+        "folder=results/text/{wildcards.text}; rm -rf {output.bin}.part;"
+        " (set -x; fairseq-preprocess {params.flags} --trainpref {input.bpe}/train --validpref {input.bpe}/valid"
+        " --testpref {input.bpe}/test --destdir {output.bin}.part --workers {params.workers};"
+        " mv {output.bin}.part {output.bin}) > {log} 2>&1;"
+        " python -m bleuprint.text.fingerprint --folder $folder --expected {params.how[expected]}"
+        " --difference {params.how[difference]} 2>&1 | tee -a {log};"
+        " (set -x; python -m bleuprint.record.seal $folder) >> {log} 2>&1"

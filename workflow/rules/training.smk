@@ -3,15 +3,17 @@ from bleuprint.plan.fairseq_flags import train
 
 rule training:
     input:
-        results("training", "checkpoint.pt"),
+        results("training", "seal.json"),
 
 
 rule train:
     input:
         data=upstream("training", "text", "bin"),
+        sealed=seals("training", "text"),
+    # Nothing else is an output: what Snakemake reruns loses its outputs first, and a model stays until the next one
+    # takes its place
     output:
-        checkpoint="results/training/{training}/checkpoint.pt",
-        metrics="results/training/{training}/metrics.jsonl",
+        update("results/training/{training}/seal.json"),
     # Snakemake empties it at each start; train.log, which it does not know, holds all sessions
     log:
         "results/training/{training}/session.log",
@@ -29,13 +31,14 @@ rule train:
         how=how("training", pieces.train),
     shell:
         # The save-dir is no output: it survives a failed job, and the next one resumes from its checkpoints
-        "folder=results/training/{wildcards.training};"
-        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder;"
+        "folder=results/training/{wildcards.training}; python -m bleuprint.record.seal --holds $folder && exit 0;"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input};"
         " python -m bleuprint.training.resume --save-dir $folder/checkpoints {params.how[resume]};"
         " export OMP_NUM_THREADS={threads};"
         " {params.how[launcher]} fairseq-train {input.data} {params.flags}"
         " --save-dir $folder/checkpoints {params.how[fairseq]}) 2>&1"
         " | python -m bleuprint.training.progress --name {wildcards.training} --session {log}"
-        " --log $folder/train.log --metrics {output.metrics} {params.how[progress]};"
+        " --log $folder/train.log --metrics $folder/metrics.jsonl {params.how[progress]};"
         " (set -x; python -m bleuprint.training.checkpoint --save-dir $folder/checkpoints {params.how[checkpoint]}"
-        " --output {output.checkpoint}) 2>&1 | tee -a {log} $folder/train.log >&2"
+        " --output $folder/checkpoint.pt; python -m bleuprint.record.seal $folder) 2>&1"
+        " | tee -a {log} $folder/train.log >&2"

@@ -4,8 +4,8 @@ The operating system frees a lock with the process that holds it, however that e
 hindrance to the next one.
 """
 
+import atexit
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from bleuprint.config.stages import STAGES
-from bleuprint.files import locked, read_json, write_json
+from bleuprint.files import DataError, locked, read_json, visible, write_json
 from bleuprint.plan.keys import Plan
 
 LOCK = Path("results/.call")  # held by the Snakemake that is at work
@@ -38,6 +38,22 @@ def forget_killed(workflow: Any) -> None:
             for lock in Path(".snakemake/locks").glob("*.lock"):
                 lock.unlink(missing_ok=True)
             os.close(file)
+
+
+def say_if_read_only(workflow: Any) -> None:
+    """Say at the end that nothing may be written here, below Snakemake's own error; a dry run needs to write nothing.
+
+    Args:
+        workflow: Snakemake's.
+    """
+    here = Path.cwd()
+
+    def say() -> None:
+        if workflow.is_main_process and not workflow.dryrun and not os.access(here, os.W_OK):
+            words = f"bleuprint: {here} cannot be written to; make it writable, or work in another folder."
+            print(visible(words), file=sys.stderr)
+
+    atexit.register(say)
 
 
 def claim() -> None:
@@ -144,9 +160,9 @@ def current() -> dict[str, Any] | None:
     """Return what the last call of Snakemake here recorded; None if there was none."""
     try:
         known: dict[str, Any] = read_json(CURRENT)
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, DataError):
         return None
-    return known
+    return known if known.keys() >= {"host", "process", "runs"} else None
 
 
 def alive(known: dict[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from bleuprint.commands.verify import drift
 from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.config.differences import differing
-from bleuprint.files import DataError, read_json, sha256, write_json
+from bleuprint.files import DataError, read_json, sha256, visible, write_json
 from bleuprint.machine.environment import ROOT, facts
 from bleuprint.plan.explain import dotted
 from bleuprint.plan.keys import planned
@@ -142,7 +142,7 @@ def snakemake(folder: Path, words: list[str], cores: int) -> bool:
     overrides = json.dumps(words, ensure_ascii=False)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     command += ["--cores", str(cores), "--config", f"overrides={overrides}"]
-    print(shlex.join(command), flush=True)
+    print(visible(shlex.join(command)), flush=True)
     with subprocess.Popen(command) as process:
         while True:
             try:

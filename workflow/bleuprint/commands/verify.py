@@ -80,7 +80,7 @@ def verify(words: list[str]) -> int:
         try:
             known = read(folder)
         except DataError as error:
-            print(f"{folder.name}: cannot be verified: {error}")
+            print(f"{folder.absolute().name}: cannot be verified: {error}")
             failed = True
             continue
         changes, notes = problems(folder, known), drift(known, today)

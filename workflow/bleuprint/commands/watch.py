@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from bleuprint.commands.alone import CURRENT, alive, current
 from bleuprint.config.stages import STAGES
+from bleuprint.record import seal
 from bleuprint.training.progress import begins, fraction, metrics_of
 
 TAIL = 200_000  # bytes read from the end of a training's log
@@ -29,7 +30,7 @@ class State:
 
     run: str
     stage: str
-    state: str  # waiting, running, silent (its log does not grow: it may have died), stopped or done
+    state: str  # waiting, running, silent (its log does not grow: it may have died), stopped, damaged or done
     epoch: str = ""
     updates: str = ""
     loss: str = ""
@@ -54,15 +55,17 @@ def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
     folders = {stage: Path(folder) for stage, folder in run["stages"].items()}
     trainings = [folders["training"], *map(Path, run.get("ensemble", []))]
     # For an ensemble, show the training that is not finished
-    unfinished = [folder for folder in trainings if not (folder / STAGES["training"].result).exists()]
+    unfinished = [folder for folder in trainings if not seal.finished(folder)]
     folders["training"] = (unfinished or trainings)[0]
     gathered = Path("results/runs", run["run"], "scores.json").exists()
-    open_stages = [stage for stage in STAGES if not gathered and not (folders[stage] / STAGES[stage].result).exists()]
+    open_stages = [stage for stage in STAGES if not gathered and not seal.finished(folders[stage])]
     stage = open_stages[0] if open_stages else "scoring"
     logs = sorted(folders[stage].glob("*.log"), key=lambda log: log.stat().st_mtime)
     word = "waiting"
     if not open_stages:
         word = "done"
+    elif seal.read(folders[stage]) is not None:
+        word = "damaged"  # sealed, and not finished: what was sealed is not there any more
     elif logs and not running:
         word = "stopped"
     elif logs and logs[-1].stat().st_mtime >= since and not _tail(logs[-1]).endswith(WAITING):
@@ -128,7 +131,7 @@ def table(states: list[State]) -> Table:
     """Render the states as a table for the terminal."""
     rendered = Table(*COLUMNS, box=None, header_style="bold", pad_edge=False)
     for row in states:
-        style = {"running": "bold", "done": "green", "stopped": "red"}.get(row.state, "dim")
+        style = {"running": "bold", "done": "green", "stopped": "red", "damaged": "red"}.get(row.state, "dim")
         rendered.add_row(*row.cells(), style=style)
     return rendered
 
@@ -146,7 +149,7 @@ def watch(interval: float) -> None:
     Args:
         interval: seconds between two updates.
     """
-    if not CURRENT.exists():
+    if current() is None:
         print("There are no runs in results/ here yet; start some with: snakemake --cores all")
         return
     console = Console()

@@ -1,65 +1,118 @@
-"""The stages, each declared once: what it is made from, its jobs, and what it leaves."""
+"""The stages, each declared once: what decides its result, what it is made from, its jobs, and what it leaves."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # each job's start reads this table, and none needs pydantic for it
+    from bleuprint.config.schema import Experiment
+
+Groups = Mapping[str, str]  # the file of each config group: `model` → `transformer`
+
+
+@dataclass(frozen=True)
+class Others:
+    """Stages of other experiments that a stage is made from as well."""
+
+    stage: str
+    of: Callable[[Experiment], Mapping[str, Experiment]]  # a word for each experiment; none: nothing is added
 
 
 @dataclass(frozen=True)
 class Declared:
     """What the rest of bleuprint must know of a stage."""
 
-    parents: tuple[str, ...]  # the stages whose folders it is made from
-    result: str  # what its last job leaves: a folder that has it is finished
+    label: Callable[[Experiment, Groups], str]  # for people, in the folder's name
+    slice: Callable[[Experiment], dict[str, Any]]  # what can change its result; `plan` adds the parents' hashes
+    parents: tuple[str, ...]  # the stages of the same experiment whose folders it is made from
     jobs: tuple[str, ...]  # in their order; each writes JOB.log, and JOB.benchmark.tsv beside it
-    files: tuple[str, ...]  # patterns of what is recorded with hashes: what it takes from outside, makes, and its keys
+    files: tuple[str, ...]  # patterns of what is sealed: what it takes from outside, makes, and its keys
+    recompute: tuple[str, ...]  # what to delete in the folder so that the next call computes it again; "": all
+    others: Mapping[str, Others] = field(default_factory=dict)  # by their key in the slice
     optional: tuple[str, ...] = ()  # jobs that not every run has
     format: int = 1  # raised when the same keys give another result than before: all its folders get new names
+
+
+def _model_label(experiment: Experiment, groups: Groups) -> str:
+    return f"{groups['model']}-seed{experiment.seed}"
+
+
+def _text(experiment: Experiment) -> dict[str, Any]:
+    # `decontaminate` only where it is true: texts made before there was this key keep their names
+    removed = {"decontaminate": True} if experiment.corpus.decontaminate else {}
+    return experiment.text.identity() | {"source": experiment.source, "target": experiment.target} | removed
+
+
+def _training(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "model": experiment.model.identity(),
+        "training": experiment.training.identity(),
+        "seed": experiment.seed,
+    }
+
+
+def _decoding(experiment: Experiment) -> dict[str, Any]:
+    """Return the keys that can change a translation, once `plan` has chosen the engine where the config says `auto`."""
+    decoding, keys = experiment.decoding, experiment.decoding.identity()
+    # Those of fairseq without an engine, as before engines existed
+    by = {} if decoding.engine == "fairseq" else {"engine": decoding.engine, "compute_type": decoding.compute_type}
+    return keys | by
+
+
+def _ensemble(experiment: Experiment) -> dict[str, Experiment]:
+    seeds = sorted(experiment.decoding.ensemble)
+    return {str(seed): experiment.model_copy(update={"seed": seed}) for seed in seeds}
 
 
 # In the order in which a run goes through them
 STAGES = {
     "corpus": Declared(
+        label=lambda experiment, groups: groups["corpus"],
+        slice=lambda experiment: experiment.corpus.identity(),
         parents=(),
-        result="raw",
         jobs=("corpus",),
         files=("config.yaml", "downloads/*", "raw/*"),
+        recompute=("raw", "seal.json"),  # what was downloaded stays
     ),
     "text": Declared(
+        label=lambda experiment, groups: f"{groups['corpus']}-{experiment.source}-{experiment.target}",
+        slice=_text,
         parents=("corpus",),
-        result="fingerprint.json",
         jobs=("tokenise", "check_text", "learn_bpe", "apply_bpe", "binarise"),
         files=("config.yaml", "tokenized/*", "codes", "bpe/*", "bin/*", "fingerprint.json", "checks.json"),
+        recompute=("",),
     ),
     "training": Declared(
+        label=_model_label,
+        slice=_training,
         parents=("text",),
-        result="checkpoint.pt",
         jobs=("train",),
         files=("config.yaml", "checkpoint.pt", "metrics.jsonl"),
+        recompute=("seal.json",),  # the model is taken from checkpoints/, as long as they are there
     ),
     "decoding": Declared(
+        label=_model_label,
+        slice=_decoding,
         parents=("training",),
-        result="hypotheses.txt",
+        others={"ensemble": Others("training", _ensemble)},
         jobs=("convert", "tune", "translate"),
         files=("config.yaml", "tuned.*", "generate-test.txt", "hypotheses.tok", "hypotheses.txt"),
+        recompute=("",),
         optional=("convert", "tune"),
     ),
     "scoring": Declared(
+        label=_model_label,
+        slice=lambda experiment: experiment.scoring.identity(),
         parents=("decoding",),
-        result="scores.json",
         jobs=("score",),
         files=("config.yaml", "scores.json", "sentences.json"),
+        recompute=("",),
     ),
 }
 
 
-def way_up(stage: str, wanted: str) -> list[str]:
-    """Return the stages from a parent of `stage` up to its ancestor `wanted`; empty if that is no ancestor."""
-    for parent in STAGES[stage].parents:
-        rest = way_up(parent, wanted)
-        if parent == wanted or rest:
-            return [parent, *rest]
-    return []
-
-
 def ancestors(stage: str) -> set[str]:
-    """Return all stages that `stage` is made from, directly or not."""
-    return {one for parent in STAGES[stage].parents for one in {parent, *ancestors(parent)}}
+    """Return all stages of the same experiment that `stage` is made from, directly or not."""
+    return {name for parent in STAGES[stage].parents for name in {parent, *ancestors(parent)}}

@@ -12,14 +12,15 @@ from tabulate import tabulate
 from bleuprint.config.differences import differing, flat
 from bleuprint.config.stages import STAGES, ancestors
 from bleuprint.plan.keys import Plan, Run, Stage
+from bleuprint.record import seal
 
 RESULTS = Path("results")
 KEYS = 5  # named at most, of those in which two folders differ
 
 
 def finished(stage: str, key: str) -> bool:
-    """Whether that stage's folder holds its result."""
-    return (RESULTS / stage / key / STAGES[stage].result).exists()
+    """Whether that stage's folder is sealed, and its files are there in their sizes."""
+    return seal.finished(RESULTS / stage / key)
 
 
 def explain(plan: Plan) -> str:
@@ -79,8 +80,12 @@ def _known(stage: str) -> dict[str, dict[str, Any]]:
 
 def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
     """Why a folder is computed: the keys in which it differs from the nearest one that there is."""
-    if one.key in known:
-        return "made anew with the stage before it"
+    folder = RESULTS / stage / one.key
+    sealed = seal.read(folder)
+    if sealed is not None and (flaws := seal.flaws(folder, sealed, hashes=False)):
+        return f"{flaws[0]}; {seal.recompute(folder)}"
+    if sealed is not None:
+        return "computed again, after the stage before it"
     if not known:
         return "the first of its kind"
     near, keys = "", flat(one.slice)

@@ -6,13 +6,16 @@ rule's command, quoted for the shell; a rule names them one by one, as `{params.
 
 import shlex
 
+from bleuprint.config.flags import shell
 from bleuprint.corpus import arguments
 from bleuprint.decoding.engine import translate_how
 from bleuprint.machine.device import launcher, uses_bf16, uses_gpu
 from bleuprint.plan.fairseq_flags import PLUGIN, generate_how, train_how
 from bleuprint.plan.keys import Plan
+from bleuprint.plan.lengths import limits as length_limits
 from bleuprint.text.fingerprint import expected
 from bleuprint.training import checkpoint_flags, progress_flags, resume_flags
+from bleuprint.training.lengths import as_text
 
 Pieces = dict[str, str]
 
@@ -36,21 +39,29 @@ def train(plan: Plan, key: str) -> Pieces:
     return {
         "launcher": launcher(runtime, training.deterministic),
         "fairseq": train_how(experiment, runtime, f"results/training/{key}"),
-        "resume": resume_flags(training, uses_bf16(training, runtime), deterministic),
+        "resume": f"{resume_flags(training, uses_bf16(training, runtime), deterministic)} {_lengths(plan, key)}",
         "progress": progress_flags(training),
         "checkpoint": checkpoint_flags(training),
     }
 
 
-def translate(plan: Plan, key: str) -> Pieces:
-    """Return `launcher`, `path` (models), `tuned` (the flags that tuning picked), `fairseq` (flags) and `target`.
+def _lengths(plan: Plan, key: str) -> str:
+    """Return flags of `resume`: the text, and how long its lines may be."""
+    limits = as_text(length_limits(plan.stage("training", key).experiment))
+    return shell({"data": plan.upstream("training", key, "text", "bin"), "limits": limits})
 
-    The models and the target language do decide the result, but the stage's identity holds them already.
+
+def translate(plan: Plan, key: str) -> Pieces:
+    """Return `launcher`, `models` and `path` (the same checkpoints), `tuned`, `fairseq` (flags) and `target`.
+
+    `tuned` reads the flags that tuning picked. Models and target language decide the result, but the stage's identity
+    holds them already.
     """
     experiment, runtime = plan.stage("decoding", key).experiment, plan.runtime
     return {
         "launcher": launcher(runtime, experiment.training.deterministic),
-        "path": ":".join(plan.checkpoints(key)),
+        "models": shlex.join(models := [f"{folder}/checkpoint.pt" for folder in plan.models(key)]),
+        "path": shlex.quote(":".join(models)),
         "tuned": "".join(f"$(cat {file}) " for file in plan.tuned(key, "tuned.flags")),
         "fairseq": generate_how(experiment, runtime),
         "target": experiment.target,
@@ -58,8 +69,9 @@ def translate(plan: Plan, key: str) -> Pieces:
 
 
 def convert(plan: Plan, key: str) -> Pieces:
-    """Return `plugin`: the folder of bleuprint's fairseq plugin."""
-    return {"plugin": shlex.quote(str(PLUGIN))}
+    """Return `plugin`, the folder of bleuprint's fairseq plugin, and `model`, the checkpoint."""
+    (folder,) = plan.models(key)
+    return {"plugin": shlex.quote(str(PLUGIN)), "model": f"{folder}/checkpoint.pt"}
 
 
 def translate_converted(plan: Plan, key: str) -> Pieces:

@@ -6,11 +6,12 @@ from typing import Any
 
 from bleuprint.config.compose import Choice, ConfigError, experiments
 from bleuprint.config.schema import Experiment, Runtime
-from bleuprint.config.stages import STAGES, way_up
-from bleuprint.decoding.engine import identity as decoding_identity
+from bleuprint.config.stages import STAGES, ancestors
+from bleuprint.decoding.engine import with_engine
 from bleuprint.files import canonical, exit_with_message, short_hash
 from bleuprint.plan.choices import check_choices
 from bleuprint.plan.fairseq_flags import check
+from bleuprint.plan.lengths import check_lengths
 from bleuprint.plan.recipe import changed
 
 # Overrides that the report need not name: they have columns of their own, or change no result
@@ -23,9 +24,9 @@ class Stage:
 
     key: str  # label-hash, the folder's name
     slice: dict[str, Any]
-    parent: str | None  # the key of the stage before
     choice: Choice
-    ensemble: tuple[str, ...] = ()  # of a decoding: the keys of the trainings that take part besides its parent
+    parents: dict[str, str]  # stage → key, of the same experiment
+    others: dict[str, tuple[str, ...]]  # its key in the slice → the keys of stages of other experiments
 
     @property
     def experiment(self) -> Experiment:
@@ -46,15 +47,8 @@ class Run:
     choice: Choice
     keys: dict[str, str]
     group: str
+    needs: tuple[tuple[str, str], ...]  # stage and key of all folders that it is made of, each after its parents
     ensemble: tuple[str, ...] = ()  # the keys of the trainings whose models decode together with its own
-
-    @property
-    def needs(self) -> list[tuple[str, str]]:
-        """Stage and key of all folders that it is made of, each after what it is made from."""
-        others = [("training", key) for key in self.ensemble]
-        own = [(stage, self.keys[stage]) for stage in STAGES]
-        trained = own.index(("training", self.keys["training"])) + 1
-        return own[:trained] + others + own[trained:]
 
     def folder(self, stage: str) -> str:
         """Return the run's folder of that stage."""
@@ -112,16 +106,16 @@ class Plan:
 
     def upstream(self, name: str, key: str, wanted: str, file: str) -> str:
         """Return the path of `file` in the stage `wanted` that the stage `name` in the folder `key` builds on."""
-        for above in way_up(name, wanted):
-            parent = self.stage(name, key).parent
-            assert parent is not None
-            name, key = above, parent
-        return f"results/{name}/{key}/{file}"
+        parents = self.stage(name, key).parents
+        if wanted in parents:
+            return f"results/{wanted}/{parents[wanted]}/{file}"
+        above = next(parent for parent in parents if wanted in ancestors(parent))
+        return self.upstream(above, parents[above], wanted, file)
 
-    def checkpoints(self, key: str) -> list[str]:
-        """Return the models that decode in the folder `key`: the run's own, and those of its ensemble."""
+    def models(self, key: str) -> list[str]:
+        """Return the folders of the models that decode in the folder `key`: the run's own, then its ensemble's."""
         stage = self.stage("decoding", key)
-        return [f"results/training/{training}/checkpoint.pt" for training in (stage.parent, *stage.ensemble)]
+        return [f"results/training/{key}" for key in (stage.parents["training"], *stage.others.get("ensemble", ()))]
 
     def tuned(self, key: str, *files: str) -> list[str]:
         """Return the paths of `files` of the tuning in the folder `key`; empty where nothing is tuned."""
@@ -159,7 +153,9 @@ def planned(cli: Mapping[str, Any]) -> Plan:
     """
     choices = experiments(cli)
     check(choice.experiment for choice in choices)
-    return plan(choices)
+    chosen = plan(choices)
+    check_lengths((run.folder("text"), run.choice.experiment) for run in chosen.runs)
+    return chosen
 
 
 def plan(choices: Iterable[Choice]) -> Plan:
@@ -179,73 +175,47 @@ def plan(choices: Iterable[Choice]) -> Plan:
         for section in ("runtime", "report"):
             if getattr(first, section) != getattr(choice.experiment, section):
                 raise ConfigError(f"{section}: cannot be swept, it does not change what is computed")
-        keys: dict[str, str] = {}
-        seedless = []
-        ensemble: tuple[str, ...] = ()
-        parent = None
-        for name, label, values in _slices(choice):
-            seedless.append({key: value for key, value in values.items() if (name, key) != ("training", "seed")})
-            others: tuple[str, ...] = ()
-            if name == "decoding" and choice.experiment.decoding.ensemble:
-                seeds = sorted(choice.experiment.decoding.ensemble)
-                made = {seed: _training(choice, seed, keys["text"]) for seed in seeds}
-                stages["training"] |= {one.key: one for one in made.values() if one.key not in stages["training"]}
-                others = ensemble = tuple(one.key for one in made.values())
-                values = values | {"ensemble": {str(seed): one.key[-8:] for seed, one in made.items()}}
-            stage = _stage(name, label, values, parent, choice, others)
-            stages[name].setdefault(stage.key, stage)
-            keys[name] = parent = stage.key
+        chosen = replace(choice, experiment=with_engine(choice.experiment))
+        needs: dict[tuple[str, str], Stage] = {}
+        made = {name: _stage(name, chosen, needs) for name in STAGES}
+        for (name, key), stage in needs.items():
+            stages[name].setdefault(key, stage)
+        keys = {name: stage.key for name, stage in made.items()}
         groups, seed = choice.groups, choice.experiment.seed
         name = f"{groups['recipe']}-{groups['model']}-seed{seed}-{keys['scoring'][-8:]}"
-        group = short_hash([groups["recipe"], groups["model"], seedless])
-        runs.setdefault(name, Run(name, choice, keys, group, ensemble))
+        group = short_hash([groups["recipe"], groups["model"], _seedless(chosen.experiment)])
+        runs.setdefault(name, Run(name, choice, keys, group, tuple(needs), made["decoding"].others.get("ensemble", ())))
     return Plan(list(runs.values()), stages)
 
 
-def _stage(
-    name: str,
-    label: str,
-    values: dict[str, Any],
-    parent: str | None,
-    choice: Choice,
-    ensemble: tuple[str, ...] = (),
-) -> Stage:
-    number = STAGES[name].format
+def _stage(name: str, choice: Choice, needs: dict[tuple[str, str], Stage]) -> Stage:
+    """Return the stage of an experiment; it and all that it is made from are added to `needs`, parents first."""
+    declared, experiment = STAGES[name], choice.experiment
+    parents = {parent: _stage(parent, choice, needs).key for parent in declared.parents}
+    others = {
+        key: {
+            word: _stage(other.stage, replace(choice, experiment=one), needs).key
+            for word, one in other.of(experiment).items()
+        }
+        for key, other in declared.others.items()
+    }
     # The first format is left out below the corpus, whose slice has always had it
-    cut = {"format": number} if parent is None or number > 1 else {}
-    # Of the stage before only the hash: labels are for people
-    cut |= ({} if parent is None else {"parent": parent[-8:]}) | values
-    return Stage(f"{label}-{short_hash(cut)}", cut, parent, choice, ensemble)
+    cut: dict[str, Any] = {"format": declared.format} if not parents or declared.format > 1 else {}
+    # Of the stages before only the hashes: labels are for people
+    hashes = {parent: key[-8:] for parent, key in parents.items()}
+    if hashes:
+        cut |= {"parent": hashes.popitem()[1]} if len(hashes) == 1 else {"parents": hashes}
+    cut |= declared.slice(experiment)
+    cut |= {key: {word: one[-8:] for word, one in keys.items()} for key, keys in others.items() if keys}
+    key = f"{declared.label(experiment, choice.groups)}-{short_hash(cut)}"
+    stage = Stage(key, cut, choice, parents, {key: tuple(keys.values()) for key, keys in others.items() if keys})
+    return needs.setdefault((name, key), stage)
 
 
-def _training(choice: Choice, seed: int, text: str) -> Stage:
-    """Return the training of the same config with another seed."""
-    other = replace(choice, experiment=choice.experiment.model_copy(update={"seed": seed}))
-    ((label, values),) = [(label, values) for name, label, values in _slices(other) if name == "training"]
-    return _stage("training", label, values, text, other)
-
-
-def _slices(choice: Choice) -> list[tuple[str, str, dict[str, Any]]]:
-    """Stage, label, and the keys that can change the stage's output; the stage before is added by `plan`."""
-    experiment, groups = choice.experiment, choice.groups
-    model = f"{groups['model']}-seed{experiment.seed}"
-    corpus = experiment.corpus.identity()
-    text = experiment.text.identity() | {"source": experiment.source, "target": experiment.target}
-    # Not where it is false: texts made before there was this key keep their names
-    if experiment.corpus.decontaminate:
-        text |= {"decontaminate": True}
+def _seedless(experiment: Experiment) -> list[dict[str, Any]]:
+    """Return the slices of all stages without the seed, which runs of one group share."""
+    slices = {name: declared.slice(experiment) for name, declared in STAGES.items()}
     return [
-        ("corpus", groups["corpus"], corpus),
-        ("text", f"{groups['corpus']}-{experiment.source}-{experiment.target}", text),
-        (
-            "training",
-            model,
-            {
-                "model": experiment.model.identity(),
-                "training": experiment.training.identity(),
-                "seed": experiment.seed,
-            },
-        ),
-        ("decoding", model, decoding_identity(experiment)),
-        ("scoring", model, experiment.scoring.identity()),
+        {key: value for key, value in values.items() if (name, key) != ("training", "seed")}
+        for name, values in slices.items()
     ]

@@ -2,8 +2,9 @@
 
 import csv
 import json
+import os
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import yaml
 
 from bleuprint.config.stages import STAGES
-from bleuprint.files import DataError, read_json, read_lines, sha256, short_hash
+from bleuprint.files import DataError, read_json, read_lines, short_hash
+from bleuprint.machine.cuda import computed_on
+from bleuprint.record import seal
 from bleuprint.training.save_dir import read_implementations
 
 FORMAT = 1
@@ -34,14 +37,17 @@ def record(run: str, stages: dict[str, Path], asked: dict[str, Any], ensemble: S
 
     Returns:
         `format`, `run`, `asked`, `files` (of the run's folder: name → `sha256` and `bytes`) and `stages`, each with its
-        `folder`, `slice` and that slice's `hash`, `environment`, `jobs` and `files`; with an ensemble also `ensemble`,
-        the same of each of its other trainings.
+        `folder`, `slice` and that slice's `hash`, `jobs`, and of its seal when it was `sealed`, `environment` and
+        `files`; with an ensemble also `ensemble`, the same of each of its other trainings.
+
+    Raises:
+        DataError: a stage is not sealed.
     """
     return {
         "format": FORMAT,
         "run": run,
         "asked": asked,
-        "files": hashes(RUNS / run, RUN_FILES),
+        "files": {name: seal.entry(RUNS / run / name) for name in RUN_FILES},
         "stages": {stage: _stage(stage, stages[stage]) for stage in STAGES},
     } | ({"ensemble": [_stage("training", folder) for folder in ensemble]} if ensemble else {})
 
@@ -58,24 +64,15 @@ def parts(known: Record) -> list[dict[str, Any]]:
 
 
 def _stage(stage: str, folder: Path) -> dict[str, Any]:
-    slice_, environment = read_slice(folder), folder / "environment.json"
+    slice_, sealed = read_slice(folder), seal.read(folder) or {}  # none where the folder was deleted
     return {
         "folder": str(folder),
         "slice": slice_,
         "hash": short_hash(slice_),
-        "environment": read_json(environment) if environment.exists() else {},
+        "sealed": sealed.get("sealed"),
+        "environment": sealed.get("environment", {}),
         "jobs": [job(log) for log in logs(stage, folder)],
-        "files": hashes(folder, STAGES[stage].files),
-    }
-
-
-def hashes(folder: Path, patterns: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return SHA-256 and bytes of a folder's files by name, except Snakemake's, logs and unfinished downloads."""
-    paths = [path for pattern in patterns for path in sorted(folder.glob(pattern)) if path.is_file()]
-    return {
-        path.relative_to(folder).as_posix(): {"sha256": sha256(path), "bytes": path.stat().st_size}
-        for path in paths
-        if not path.name.startswith(".") and path.suffix not in (".log", ".part")
+        "files": sealed.get("files", {}),
     }
 
 
@@ -84,7 +81,8 @@ def job(log: Path) -> dict[str, Any]:
 
     Returns:
         Its `log`, its `commands` as the shell traced them, `seconds` and peak `memory` in MiB, or None, and, of a
-        training whose plugin has noted them, the `implementations` of the model's layers.
+        training whose plugin has noted them, the `implementations` of the model's layers; on GPUs also these `gpus`,
+        each with its UUID and driver.
     """
     seconds, memory = benchmark(log.with_suffix(".benchmark.tsv"))
     metrics = log.with_name("metrics.jsonl")
@@ -92,7 +90,8 @@ def job(log: Path) -> dict[str, Any]:
         seconds = training_seconds([json.loads(line) for line in read_lines(metrics)]) or seconds
     facts = {"log": str(log), "commands": traced(log), "seconds": seconds, "memory": memory}
     layers = read_implementations(log.with_name("checkpoints")) if log.stem == "train" else []
-    return facts | ({"implementations": layers} if layers else {})
+    gpus = computed_on(read_lines(log))
+    return facts | ({"implementations": layers} if layers else {}) | ({"gpus": gpus} if gpus else {})
 
 
 def traced(log: Path) -> list[str]:
@@ -194,8 +193,18 @@ def run_folders() -> list[Path]:
 
 
 def base(folder: Path) -> Path:
-    """Return the folder that holds the results/ of a run's folder."""
-    return folder.absolute().parents[2]
+    """Return the folder that holds the results/ of a run's folder, whatever links and dots lead there.
+
+    Raises:
+        DataError: the folder lies in no results/runs.
+    """
+    # The shell knows the links by which it came here, the operating system does not
+    starts = [Path.cwd(), Path(os.environ.get("PWD", "/"))]
+    for path in [*(Path(os.path.normpath(start / folder)) for start in starts), folder.resolve()]:
+        root = Path(*path.parts[:-3])
+        if (root / RUNS / path.name).is_dir() and (root / RUNS / path.name).samefile(folder):
+            return root
+    raise DataError(f"{folder} lies in no {RUNS}; name the run in the folder that holds results/.")
 
 
 def shown(value: Any) -> str:

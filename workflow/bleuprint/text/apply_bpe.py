@@ -7,7 +7,7 @@ from pathlib import Path
 
 from subword_nmt.apply_bpe import BPE
 
-from bleuprint.files import write_lines
+from bleuprint.files import replacing_folder, write_lines
 
 
 class Segments(dict[str, str]):
@@ -45,8 +45,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder")
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        list(pool.map(partial(apply, codes=arguments.codes, output=arguments.output), arguments.files))
+    with replacing_folder(arguments.output) as folder, ProcessPoolExecutor(arguments.workers) as pool:
+        list(pool.map(partial(apply, codes=arguments.codes, output=folder), arguments.files))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from bleuprint.corpus.leaks import without
-from bleuprint.files import DataError, exit_with_message, read_lines, write_lines
+from bleuprint.files import DataError, exit_with_message, read_lines, replacing_folder, write_lines
 from bleuprint.text.tokenisers import TOKENISERS
 
 MAX_TOKEN = 1000  # characters; Moses' clean-corpus-n drops pairs with longer tokens
@@ -132,7 +132,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
-    counts = prepare(arguments.raw, arguments.output, config, arguments.workers)
+    with replacing_folder(arguments.output) as folder:
+        counts = prepare(arguments.raw, folder, config, arguments.workers)
     for part, (before, after) in counts.items():
         print(f"{part}: {after:,} pairs" + (f" of {before:,} raw" if before else ", split off train"))
 
