@@ -42,7 +42,7 @@ from bleuprint.decoding.hypotheses import hypotheses
 from bleuprint.files import DataError, decode_lines, read_lines, write_lines
 from bleuprint.scoring.metrics import score, sentence_scores
 from bleuprint.text import moses, tokenise
-from bleuprint.text.tokenise import is_clean, prepare, tokens_of
+from bleuprint.text.tokenise import fault, prepare, tokens_of
 from bleuprint.training.progress import Display, metrics_of, tidy
 
 FUZZ = int(os.environ.get("FUZZ", "0"))  # how many times as many inputs as in `make test`, and ever other ones
@@ -290,7 +290,7 @@ def test_each_pair_is_kept_in_its_place_or_removed_by_rule(
         ]
         for part, pairs in raw.items()
     }
-    clean = [pair for pair in tokens["train"] if is_clean(*pair, 1, 175, 1.5)]
+    clean = [pair for pair in tokens["train"] if fault(*pair, 1, 175, 1.5) is None]
     expected = {
         "train": [pair for number, pair in enumerate(clean, 1) if number % 3],
         "valid": clean[2::3],

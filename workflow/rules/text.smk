@@ -11,7 +11,8 @@ rule tokenise:
         raw=upstream("text", "corpus", "raw"),
         sealed=seals("text", "corpus"),
     output:
-        directory("results/text/{text}/tokenized"),
+        tokenized=directory("results/text/{text}/tokenized"),
+        cleaning="results/text/{text}/cleaning.json",
     log:
         "results/text/{text}/tokenise.log",
     benchmark:
@@ -27,12 +28,13 @@ rule tokenise:
         "folder=results/text/{wildcards.text};"
         " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input};"
         " python -m bleuprint.text.tokenise --config $folder/config.yaml --raw {input.raw}"
-        " --output {output} --workers {threads}) 2>&1 | tee {log}"
+        " --output {output.tokenized} --cleaning {output.cleaning} --workers {threads}) 2>&1 | tee {log}"
 
 
 rule check_text:
     input:
         tokenized="results/text/{text}/tokenized",
+        cleaning="results/text/{text}/cleaning.json",
     output:
         "results/text/{text}/checks.json",
     log:
@@ -49,8 +51,8 @@ rule check_text:
     params:
         languages=what("text", "--source {0.source} --target {0.target}".format),
     shell:
-        "(set -x; python -m bleuprint.corpus.checks --text {input.tokenized} {params.languages} --output {output}) 2>&1"
-        " | tee {log}"
+        "(set -x; python -m bleuprint.corpus.checks --text {input.tokenized} {params.languages}"
+        " --cleaning {input.cleaning} --output {output}) 2>&1 | tee {log}"
 
 
 rule learn_bpe:

@@ -81,7 +81,16 @@ STAGES = {
         slice=_text,
         parents=("corpus",),
         jobs=("tokenise", "check_text", "learn_bpe", "apply_bpe", "binarise"),
-        files=("config.yaml", "tokenized/*", "codes", "bpe/*", "bin/*", "fingerprint.json", "checks.json"),
+        files=(
+            "config.yaml",
+            "tokenized/*",
+            "cleaning.json",
+            "codes",
+            "bpe/*",
+            "bin/*",
+            "fingerprint.json",
+            "checks.json",
+        ),
         recompute=("",),
     ),
     "training": Declared(

@@ -33,10 +33,12 @@ from pathlib import Path
 from typing import Any
 
 from bleuprint.corpus.leaks import EXAMPLES, FEW, Examples, Figures, Pair, example, leak, leaks, words
-from bleuprint.files import visible, write_json
+from bleuprint.files import read_json, visible, write_json
 
 LETTERS = 10  # a copy has at least so many letters
 EVIDENCE = 5.0  # log odds from which a line is of the other language
+LOUD = 0.05  # share of odd pairs from which they are no accident
+KEPT = 0.8  # share of the training pairs that cleaning should at least keep
 KNOWN = 2  # known words that a line needs to be judged
 DEVIATIONS, SPREAD, CUSHION = 4, 0.1, 10  # length ratios: limit, least standard deviation, characters added
 SAMPLE = 200_000  # training pairs to learn from, or up to twice as many
@@ -141,12 +143,44 @@ def check(parts: Mapping[str, Iterable[str]], source: str, target: str) -> dict[
     }
 
 
+RULES = {
+    "empty": "a side is empty",
+    "min_tokens": "text.min_tokens",
+    "max_tokens": "text.max_tokens",
+    "max_ratio": "text.max_ratio, which is for languages with about as many tokens",
+    "long_token": "a token is longer than 1,000 characters",
+}
+
+
+def doubts(checked: dict[str, Any]) -> list[str]:
+    """Return a sentence for each sign that the files are not what they should be, as a warning should tell.
+
+    Signs are many lines of the other side's language, many pairs that are not translated, and a cleaning that leaves
+    out many training pairs.
+    """
+    sentences, (source, target) = [], checked.get("languages", ("source", "target"))
+    cleaning = checked.get("cleaning", {"pairs": 0, "left_out": {}})
+    if (kept := cleaning["pairs"] - sum(cleaning["left_out"].values())) < KEPT * cleaning["pairs"]:
+        reasons = ", ".join(f"{count:,} ({RULES[rule]})" for rule, count in cleaning["left_out"].items())
+        sentences.append(f"cleaning keeps only {kept:,} of {cleaning['pairs']:,} training pairs; left out: {reasons}")
+    for part, counts in checked["parts"].items():
+        wrong = [counts.get(f"wrong_{side}", 0) for side in ("source", "target")]
+        if max(wrong) > LOUD * counts["pairs"]:
+            sentences.append(
+                f"of {counts['pairs']:,} {part} pairs {wrong[0]:,} have a line in {source} that looks like {target}, and "
+                f"{wrong[1]:,} a line in {target} that looks like {source}: are the two files exchanged, or mixed?"
+            )
+        if (copies := counts.get("copies", 0)) > LOUD * counts["pairs"]:
+            sentences.append(f"{copies:,} of {counts['pairs']:,} {part} pairs are the same on both sides")
+    return sentences
+
+
 def warnings(checked: dict[str, Any]) -> list[str]:
-    """Return a sentence for each part that leaks, with its longest pair and the way out.
+    """Return a sentence for each doubt, and for each part that leaks, with its longest pair and the way out.
 
     It is a warning, or a note where only few pairs of the validation set leak.
     """
-    sentences = []
+    sentences = [f"WARNING: {sentence}" for sentence in doubts(checked)]
     for part, counts in checked["parts"].items():
         if sentence := leak(part, counts):
             quiet = part == "valid" and counts["in_train_normalised"] <= FEW * counts["pairs"]
@@ -176,15 +210,18 @@ class Lines:
 
 
 def main() -> None:
-    """Check a text from the command line; leaks are a warning on standard error."""
+    """Check a text from the command line; leaks and doubts are warnings on standard error."""
     parser = argparse.ArgumentParser(prog="bleuprint.corpus.checks", description="Check a parallel text.")
     parser.add_argument("--text", type=Path, required=True, help="folder of PART.LANGUAGE files")
     parser.add_argument("--source", required=True, help="source language")
     parser.add_argument("--target", required=True, help="target language")
+    parser.add_argument("--cleaning", type=Path, help="JSON file of what tokenising left out")
     parser.add_argument("--output", type=Path, required=True, help="JSON file for the figures")
     arguments = parser.parse_args()
     parts = {path.name: Lines(path) for path in arguments.text.iterdir() if not path.name.startswith(".")}
     checked = check(parts, arguments.source, arguments.target)
+    if arguments.cleaning is not None:
+        checked["cleaning"] = read_json(arguments.cleaning)
     write_json(arguments.output, checked)
     for line in warnings(checked):
         print(line, file=sys.stderr)

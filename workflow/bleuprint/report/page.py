@@ -11,6 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from bleuprint.config.differences import differing, flat
 from bleuprint.config.stages import STAGES
+from bleuprint.corpus.checks import doubts
 from bleuprint.corpus.leaks import leak
 from bleuprint.files import read_lines, replacing, visible
 from bleuprint.record.provenance import shown
@@ -129,7 +130,7 @@ def _changed(groups: list[Group], base: Group, alike: list[Run]) -> dict[str, li
 
 
 def _texts(runs: list[Run], names: dict[str, str]) -> list[dict[str, Any]]:
-    """Return each checked text: its folder's name, the runs that share it, its checks, and a sentence on each leak."""
+    """Return each checked text: its folder's name, the runs that share it, its checks, doubts and leaks."""
     shared: dict[str, list[Run]] = {}
     for run in runs:
         shared.setdefault(run["stages"]["text"], []).append(run)
@@ -138,6 +139,7 @@ def _texts(runs: list[Run], names: dict[str, str]) -> list[dict[str, Any]]:
             "name": Path(folder).name,
             "runs": [names[run["run"]] for run in sharing],
             "checks": checked,
+            "doubts": doubts(checked),
             "leaks": [sentence for part, counts in checked["parts"].items() if (sentence := leak(part, counts))],
         }
         for folder, sharing in shared.items()

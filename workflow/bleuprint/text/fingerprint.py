@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from bleuprint.config.compose import Choice
 from bleuprint.files import canonical, sha256, write_json
+from bleuprint.text.unknown import shares, warnings
 
 WAY_OUT = (
     'Look for the cause first. If it is the text that you want: overrides="corpus.expected=null" where nothing is '
@@ -64,6 +65,9 @@ def main() -> None:
     parser.add_argument("--difference", choices=["error", "warning"], default="error", help="what a difference is")
     arguments = parser.parse_args()
     facts = fingerprint(arguments.folder)
+    facts["unknown"] = shares(arguments.folder / "binarise.log")
+    for sentence in warnings(facts["unknown"], arguments.folder / "tokenized"):
+        print(f"WARNING: {sentence}", file=sys.stderr)
     if rows := differences(facts, arguments.expected):
         table = tabulate(rows, headers=("fact", "expected", "found"))
         message = "this is not the text that the corpus' config expects"

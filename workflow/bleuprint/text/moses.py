@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from sacremoses import MosesDetokenizer, MosesTokenizer
+from sacremoses.corpus import NonbreakingPrefixes
 
 # Moses' tokenizer writes this for a run of dots while it works; in a text it would come out as dots
 MARK = re.compile(r"((?:DOT)+MULTI)")
@@ -61,6 +62,18 @@ def _tokenizer(language: str) -> MosesTokenizer:
 @cache
 def _detokenizer(language: str) -> MosesDetokenizer:
     return MosesDetokenizer(lang=language)
+
+
+def note(language: str) -> str | None:
+    """Return that Moses has no rules for a language, and what it does then; None if it has."""
+    known = set(NonbreakingPrefixes().available_langs.values())
+    if language in known:
+        return None
+    near = f", as {language[:2]}" if language[:2] in known else ""
+    return (
+        f"text.tokenizer=moses has no rules for the language {language} and uses those of English. It knows two-letter "
+        f"codes{near}: {', '.join(sorted(known))}."
+    )
 
 
 def tokenise(line: str, language: str) -> str:

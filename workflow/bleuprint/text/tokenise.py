@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any
 import yaml
 
 from bleuprint.corpus.leaks import without
-from bleuprint.files import DataError, exit_with_message, read_lines, replacing_folder, write_lines
+from bleuprint.files import DataError, exit_with_message, read_lines, replacing_folder, write_json, write_lines
 from bleuprint.text.tokenisers import TOKENISERS
 
 MAX_TOKEN = 1000  # characters; Moses' clean-corpus-n drops pairs with longer tokens
@@ -28,21 +29,24 @@ def tokens_of(lines: list[str], language: str, tokenizer: str, lowercase: bool) 
     return [line.lower() for line in lines] if lowercase else lines
 
 
-def is_clean(source: str, target: str, min_tokens: int, max_tokens: int, max_ratio: float) -> bool:
-    """Return whether a tokenised pair passes Moses' clean-corpus-n."""
-    pair = source.split(" "), target.split(" ")
+def fault(source: str, target: str, min_tokens: int, max_tokens: int, max_ratio: float) -> str | None:
+    """Return by which rule of Moses' clean-corpus-n a tokenised pair is left out; None if it is kept."""
     if not (source and target):
-        return False
-    lengths = sorted(map(len, pair))
-    return (
-        lengths[0] >= min_tokens
-        and lengths[1] <= max_tokens
-        and lengths[1] <= max_ratio * lengths[0]
-        and all(len(token) <= MAX_TOKEN for tokens in pair for token in tokens)
-    )
+        return "empty"
+    pair = source.split(" "), target.split(" ")
+    shorter, longer = sorted(map(len, pair))
+    if shorter < min_tokens:
+        return "min_tokens"
+    if longer > max_tokens:
+        return "max_tokens"
+    if longer > max_ratio * shorter:
+        return "max_ratio"
+    return "long_token" if any(len(token) > MAX_TOKEN for tokens in pair for token in tokens) else None
 
 
-def prepare(raw: Path, output: Path, config: dict[str, Any], workers: int) -> dict[str, tuple[int, int]]:
+def prepare(
+    raw: Path, output: Path, config: dict[str, Any], workers: int, cleaning: Path | None = None
+) -> dict[str, tuple[int, int]]:
     """Tokenise every part of `raw`, clean the training pairs, and split validation off where there is none.
 
     With `decontaminate`, training pairs that equal a validation or test pair after normalising are left out.
@@ -52,6 +56,7 @@ def prepare(raw: Path, output: Path, config: dict[str, Any], workers: int) -> di
         output: folder for the tokenised PART.LANGUAGE files, and `train.both`, which BPE is learnt on.
         config: the text stage's slice.
         workers: processes.
+        cleaning: file for what cleaning left out of the training pairs: `pairs`, and `left_out`, their number by rule.
 
     Returns:
         For each part its pairs before and after.
@@ -75,7 +80,11 @@ def prepare(raw: Path, output: Path, config: dict[str, Any], workers: int) -> di
             before[part] = len(pairs[part])
             for side, language in enumerate(languages):
                 _check((pair[side] for pair in pairs[part]), raw / f"{part}.{language}")
-    pairs["train"] = [pair for pair in pairs["train"] if is_clean(*pair, *limits)]
+    faults = [fault(*pair, *limits) for pair in pairs["train"]]
+    pairs["train"] = [pair for pair, reason in zip(pairs["train"], faults, strict=True) if reason is None]
+    if cleaning is not None:
+        left_out = Counter(reason for reason in faults if reason is not None)
+        write_json(cleaning, {"pairs": len(faults), "left_out": dict(left_out.most_common())})
     decontaminate, clean = config.get("decontaminate", False), len(pairs["train"])
     if decontaminate:  # before the split, so that no test pair is split off either
         pairs["train"] = without(pairs["train"], [pair for part in parts if part != "train" for pair in pairs[part]])
@@ -129,11 +138,15 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="the text stage's config.yaml")
     parser.add_argument("--raw", type=Path, required=True, help="the corpus stage's PART.LANGUAGE files")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--cleaning", type=Path, required=True, help="JSON file for what was left out")
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
+    for language in (config["source"], config["target"]):
+        if note := TOKENISERS[config["tokenizer"]].note(language):
+            print(f"Note: {note}")
     with replacing_folder(arguments.output) as folder:
-        counts = prepare(arguments.raw, folder, config, arguments.workers)
+        counts = prepare(arguments.raw, folder, config, arguments.workers, arguments.cleaning)
     for part, (before, after) in counts.items():
         print(f"{part}: {after:,} pairs" + (f" of {before:,} raw" if before else ", split off train"))
 

@@ -1,8 +1,8 @@
 """The tokenisers that `text.tokenizer` may name.
 
 A new one is a module and one line in TOKENISERS. The module has `tokenise(line, language)` and `detokenise(tokens,
-language)`, both from string to string. It imports nothing of bleuprint, since `bleuprint export` copies it into the
-exported folder.
+language)`, both from string to string, and may have `note(language)`, a sentence for users. It imports nothing of
+bleuprint, since `bleuprint export` copies it into the exported folder.
 """
 
 from dataclasses import dataclass
@@ -26,6 +26,12 @@ class Tokeniser:
         """Return the tokens of a line of running text, separated by spaces."""
         tokens: str = import_module(f"{__package__}.{self.module}").tokenise(line, language)
         return tokens
+
+    def note(self, language: str) -> str | None:
+        """Return what users should know before this language is tokenised so; None if nothing."""
+        module = import_module(f"{__package__}.{self.module}")
+        note: str | None = module.note(language) if hasattr(module, "note") else None
+        return note
 
     def detokenise(self, tokens: str, language: str) -> str:
         """Return running text made of tokens separated by spaces."""
