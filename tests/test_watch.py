@@ -257,7 +257,8 @@ def test_explain_follows_what_is_made_anew_and_names_twins() -> None:
     Path(demo.runs[0].folder("decoding"), "config.yaml").write_text("beam: 5\n")
     lines = explain(demo).splitlines()
     assert lines[2].split()[1:] == ["reused", "reused", "computed", "computed", "computed"]
-    assert f"decoding/{demo.runs[0].keys['decoding']}: computed again, after the stage before it" in lines
+    again = "computed again, after the stage before it or because its rule is forced"
+    assert f"decoding/{demo.runs[0].keys['decoding']}: {again}" in lines
     training = demo.stages["training"][demo.runs[0].keys["training"]]
     twin = Path("results/training/other-name-12345678")
     twin.mkdir()
@@ -277,6 +278,8 @@ def test_a_dry_run_explains_itself_and_nothing_else_does(
     beam = snakemake("-n", *config, f"overrides={TINY} decoding.beam=8").stderr
     assert "decoding.beam=8 (there 5)" in beam and "made from another decoding" in beam
     assert beam.count("reused") == 3 and beam.count("computed") == 2
+    forced = snakemake("-n", "-R", "translate", "--until", "translate", *config, f"overrides={TINY}").stderr
+    assert forced.count("reused") == 4 and forced.count("computed") == 2 and "its rule is forced" in forced
     there = [*SNAKEMAKE, "-n", "-d", str(tmp_path), *config, f"overrides={TINY} decoding.beam=8"]
     elsewhere = subprocess.run(there, cwd=tmp_path.parent, capture_output=True, text=True)
     assert elsewhere.stderr.count("reused") == 3

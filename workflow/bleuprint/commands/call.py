@@ -10,10 +10,9 @@ from typing import Any
 
 from bleuprint.commands.alone import claim, end_with_jobs, remember, stopped
 from bleuprint.commands.doctor import refuse
-from bleuprint.config.stages import STAGES
 from bleuprint.files import SCARCE, full
 from bleuprint.machine import endings, memory
-from bleuprint.plan.explain import finished
+from bleuprint.plan.explain import finished, planned_folders
 from bleuprint.plan.keys import Plan, Run
 from bleuprint.record.provenance import RUNS
 
@@ -31,8 +30,7 @@ def begin(workflow: Any, plan: Plan, threads: int) -> None:
     Raises:
         SystemExit: in one sentence; nothing has been touched.
     """
-    jobs = workflow.dag.needrun_jobs()
-    missing = {(stage, key) for job in jobs for stage, key in job.wildcards.items() if stage in STAGES}
+    missing = planned_folders(workflow)
     conda = bool(workflow.deployment_settings.deployment_method)
     refuse(plan, missing, min(threads, workflow.resource_settings.cores or threads), elsewhere=conda)
     claim()

@@ -167,8 +167,8 @@ def doubts(checked: dict[str, Any]) -> list[str]:
         wrong = [counts.get(f"wrong_{side}", 0) for side in ("source", "target")]
         if max(wrong) > LOUD * counts["pairs"]:
             sentences.append(
-                f"of {counts['pairs']:,} {part} pairs {wrong[0]:,} have a line in {source} that looks like {target}, and "
-                f"{wrong[1]:,} a line in {target} that looks like {source}: are the two files exchanged, or mixed?"
+                f"of {counts['pairs']:,} {part} pairs {wrong[0]:,} have a line in {source} that looks like {target}, "
+                f"and {wrong[1]:,} a line in {target} that looks like {source}: are the two files exchanged, or mixed?"
             )
         if (copies := counts.get("copies", 0)) > LOUD * counts["pairs"]:
             sentences.append(f"{copies:,} of {counts['pairs']:,} {part} pairs are the same on both sides")

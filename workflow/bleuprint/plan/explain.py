@@ -15,6 +15,7 @@ from bleuprint.plan.keys import Plan, Run, Stage
 from bleuprint.record import seal
 
 RESULTS = Path("results")
+Folders = set[tuple[str, str]]  # stage and key
 KEYS = 5  # named at most, of those in which two folders differ
 
 
@@ -23,9 +24,14 @@ def finished(stage: str, key: str) -> bool:
     return seal.finished(RESULTS / stage / key)
 
 
-def explain(plan: Plan) -> str:
-    """Return a table of runs and stages, then for each folder to be computed why no finished one will do."""
-    missing = to_compute(plan)
+def explain(plan: Plan, planned: Folders | None = None) -> str:
+    """Return a table of runs and stages, then for each folder to be computed why no finished one will do.
+
+    Args:
+        plan: what is asked for.
+        planned: the folders that Snakemake's jobs compute; None: those that a call without further options would.
+    """
+    missing = to_compute(plan) if planned is None else planned
     rows = [[run.name, *(_cell(plan, run, stage, missing) for stage in STAGES)] for run in plan.runs]
     lines = [tabulate(rows, headers=["run", *STAGES], disable_numparse=True), ""]
     for stage in STAGES:
@@ -37,14 +43,14 @@ def explain(plan: Plan) -> str:
     return "\n".join(lines).rstrip()
 
 
-def to_compute(plan: Plan) -> set[tuple[str, str]]:
-    """(stage, key) of the folders that a run needs and that are not finished, or are made from such a one.
+def to_compute(plan: Plan) -> Folders:
+    """Return the folders that a run needs and that are not finished, or are made from such a one.
 
     A run that has been gathered needs none of its stages again, even where a folder was deleted since.
     """
-    missing: set[tuple[str, str]] = set()
+    missing: Folders = set()
     for run in plan.runs:
-        if (RESULTS / "runs" / run.name / "scores.json").exists():
+        if gathered(run):
             continue
         recomputed: dict[str, bool] = {}  # whether a folder of that stage is computed
         for stage, key in run.needs:
@@ -54,13 +60,26 @@ def to_compute(plan: Plan) -> set[tuple[str, str]]:
     return missing
 
 
-def _cell(plan: Plan, run: Run, stage: str, missing: set[tuple[str, str]]) -> str:
+def planned_folders(workflow: Any) -> Folders:
+    """Return the folders that the jobs of a call of Snakemake compute, forced ones included."""
+    jobs = workflow.dag.needrun_jobs(exclude_finished=False)  # a dry run finishes them
+    return {(stage, key) for job in jobs for stage, key in job.wildcards.items() if stage in STAGES}
+
+
+def gathered(run: Run) -> bool:
+    """Whether the run's scores have been gathered."""
+    return (RESULTS / "runs" / run.name / "scores.json").exists()
+
+
+def _cell(plan: Plan, run: Run, stage: str, missing: Folders) -> str:
     folders = [one for one in run.needs if one[0] == stage]  # of an ensemble several trainings
     computed = sum(one in missing for one in folders)
     runs = sum(folders[0] in other.needs for other in plan.runs)
     shared = f", shared by {runs}" if runs > 1 else ""
     if len(folders) > 1:
         return f"{computed} computed, {len(folders) - computed} reused"
+    if not computed and not gathered(run) and not finished(*folders[0]):
+        return "not now" + shared  # left out by a target, --until or the like
     return ("computed" if computed else "reused") + shared
 
 
@@ -85,7 +104,7 @@ def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
     if sealed is not None and (flaws := seal.flaws(folder, sealed, hashes=False)):
         return f"{flaws[0]}; {seal.recompute(folder)}"
     if sealed is not None:
-        return "computed again, after the stage before it"
+        return "computed again, after the stage before it or because its rule is forced"
     if not known:
         return "the first of its kind"
     near, keys = "", flat(one.slice)
@@ -129,6 +148,6 @@ def explain_dry_run(workflow: Any, plan: Plan) -> None:
     def say() -> None:
         if workflow.dryrun:
             os.chdir(here)  # by now Snakemake is back where it was called
-            print(f"\n{explain(plan)}", file=sys.stderr)
+            print(f"\n{explain(plan, planned_folders(workflow))}", file=sys.stderr)
 
     atexit.register(say)
