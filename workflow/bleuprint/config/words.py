@@ -23,7 +23,7 @@ def points(cli: Mapping[str, Any]) -> list[list[str]]:
         ConfigError: something in it is no override, or a sweep has no values.
     """
     try:
-        overrides = parsed(_enumerated(override) for override in parsed(_words(cli)))
+        overrides = parsed(_enumerated(override) for override in parsed(hydra_words(cli)))
         runs: list[list[str]] = BasicSweeper.split_arguments(overrides, None)[0]
     except HydraException as error:
         raise ConfigError(" ".join(str(error).split())) from None
@@ -64,7 +64,12 @@ def _item(value: Any) -> str:
     return as_hydra(value)
 
 
-def _words(cli: Mapping[str, Any]) -> list[str]:
+def hydra_words(cli: Mapping[str, Any]) -> list[str]:
+    """Return the overrides that a config holds, sweeps as they were written.
+
+    Raises:
+        ConfigError: `overrides` holds a mapping or a list, or a quote in it is not closed.
+    """
     words = []
     for key, value in cli.items():
         if key == "overrides":
