@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from bleuprint.commands.cli import cli_config
 from bleuprint.commands.document import TABLE, all_tables, documented
+from bleuprint.commands.run import cli_config
 from bleuprint.config import schema
 from bleuprint.config.compose import CONFIG_DIR, ConfigError, experiments, group_files
 from bleuprint.config.schema.section import Section
-from bleuprint.files import DataError
 
 YAMLS = sorted(CONFIG_DIR.rglob("*.yaml"))
 GROUP_FILES = [(group, file) for group, files in group_files().items() for file in files]
@@ -207,11 +206,8 @@ def test_wrong_input_is_one_clear_line(cli: dict[str, Any], words: list[str]) ->
 
 
 @pytest.mark.parametrize("word", ["training.lr=1e-3", "+training.update_freq=[8]", "~model.dropout=0.3", "=1"])
-def test_what_snakemake_would_not_take_bleuprint_explains(word: str) -> None:
-    with pytest.raises(
-        DataError, match=re.escape(f'{word}: only a plain key can stand alone; write overrides="{word}"')
-    ):
-        cli_config(["seed=1", word])
+def test_what_snakemake_would_not_take_bleuprint_puts_into_overrides(word: str) -> None:
+    assert cli_config(["seed=1", word]) == {"seed": 1, "overrides": word}
 
 
 def test_values_from_the_command_line_reach_hydra_as_typed() -> None:

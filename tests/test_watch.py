@@ -294,5 +294,5 @@ def test_wrong_words_end_in_one_line() -> None:
     assert wrong.returncode == 1 and wrong.stderr.startswith("bleuprint: model=lightcnv: no such model")
     assert (
         bleuprint("explain", "lightconv").stderr
-        == "bleuprint: lightconv: not KEY=VALUE, as after snakemake's --config\n"
+        == "bleuprint: lightconv: not KEY=VALUE; did you mean recipe=lightconv or model=lightconv?\n"
     )

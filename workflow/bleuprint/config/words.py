@@ -46,6 +46,22 @@ def parsed(words: Iterable[str]) -> list[Override]:
         ) from None
 
 
+def with_quotes(word: str) -> str:
+    """Return an override with its value quoted as text if Hydra cannot read it as it is: `lr=(1)` as `lr='(1)'`.
+
+    A list or a mapping that cannot be read stays as it is, and so does a key: they are mistakes.
+    """
+    key, _, value = word.partition("=")
+    text = f"{key}={QuotedString(value, Quote.single).with_quotes()}"
+    for candidate in (word, text) if value[:1] not in ("", "[", "{") else ():
+        try:
+            parsed([candidate])
+        except ConfigError:
+            continue
+        return candidate
+    return word
+
+
 def as_hydra(value: Any) -> str:
     """Write a value in Hydra's grammar; Snakemake has parsed numbers, lists and mappings already."""
     if value is None:

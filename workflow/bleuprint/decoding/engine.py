@@ -43,7 +43,9 @@ def with_engine(experiment: Experiment) -> Experiment:
     Raises:
         ConfigError: as `engine` does.
     """
-    decoding = experiment.decoding.model_copy(update={"engine": engine(experiment)})
+    chosen = engine(experiment)
+    number_format = {"compute_type": "float32"} if chosen == "fairseq" else {}  # it has no other
+    decoding = experiment.decoding.model_copy(update={"engine": chosen} | number_format)
     return experiment.model_copy(update={"decoding": decoding})
 
 
