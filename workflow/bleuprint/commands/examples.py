@@ -1,0 +1,27 @@
+"""What the help of `bleuprint` ends with: examples of each command, and what an exit status means."""
+
+EXAMPLES = {
+    "run": [
+        "bleuprint run recipe=demo training.lr=1e-3,2e-3 seed=1,2",
+        "bleuprint run model=lightconv -- -n",
+        "bleuprint run recipe=demo -- text --cores 1",
+    ],
+    "explain": ["bleuprint explain model=lightconv seed=1,2"],
+    "doctor": ["bleuprint doctor", "bleuprint doctor recipe=demo model=transformer_tiny,lightconv_tiny"],
+    "watch": ["bleuprint watch", "bleuprint watch --interval 10"],
+    "verify": ["bleuprint verify", "bleuprint verify transformer-seed1"],
+    "replay": ["bleuprint replay transformer-seed1", "bleuprint replay 43fc1903 --folder /tmp/again --cores 2"],
+    "pack": ["bleuprint pack transformer-seed1", "bleuprint pack 43fc1903 --checkpoint --output paper.tar.gz"],
+    "translate": [
+        "bleuprint translate --run transformer-seed1 letter.de",
+        "echo 'Das ist gut.' | bleuprint translate --run 43fc1903 --beam 8",
+    ],
+    "export": ["bleuprint export transformer-seed1 model --compute-type int8"],
+}
+
+STATUS = """exit status:
+  0    it ended well; so does watch when Ctrl-C stops it
+  1    something is wrong, and the last line says what; or verify or replay has found a difference
+  2    the command line cannot be read
+  130  stopped by Ctrl-C
+  The status of bleuprint run is Snakemake's: 1 also when Ctrl-C has stopped its jobs."""
