@@ -204,6 +204,16 @@ def test_links_out_of_results_are_not_followed(capsys: pytest.CaptureFixture[str
     train("results/training/lost", sealed=False)
     stage("text/lost-too")
     assert removed() == {"results/text/lost-too"}
+    assert "results/ takes 0" not in capsys.readouterr().out
+
+
+def test_a_run_behind_a_link_is_not_dropped() -> None:
+    make_run()
+    Path("results/runs").rename("../runs")
+    Path("results/runs").symlink_to("../../runs")
+    with pytest.raises(DataError, match="or is a link"):
+        clean(["seed1"], yes=True, dry_run=False)
+    assert removed() == set()  # and it still needs its stages
 
 
 @pytest.mark.parametrize("lock", [".call", ".jobs"])

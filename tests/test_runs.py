@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from made_up import METRICS, REFERENCES, make_run
 
+from bleuprint.commands import cli
 from bleuprint.commands.disk import human, size
 from bleuprint.commands.runs import STATES, runs, table
 from bleuprint.files import DataError, read_json, write_json
@@ -107,6 +108,21 @@ def test_a_table_is_whole_in_80_columns(capsys: pytest.CaptureFixture[str]) -> N
     assert max(map(len, lines)) <= 80 and all(stage in "".join(lines) for stage in ("corpus", "training", "decoding"))
     assert "No room for chrf, sacrebleu_lc, ter; --json" in table([row], 80)
     assert "No room for" not in table([row], None)
+
+
+@pytest.mark.parametrize(
+    "words", ["runs seed=1 --sort chrf", "diff seed1 seed2", "clean seed1 --dry-run", "clean --yes"]
+)
+def test_the_command_line_reaches_them(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(seed=1)
+    make_run(seed=2)
+    monkeypatch.setattr("sys.argv", ["bleuprint", *words.split()])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0 and capsys.readouterr().out
+    assert len(list(Path("results/runs").iterdir())) == 2
 
 
 def test_sizes_count_a_file_with_two_names_once_and_know_what_a_deletion_frees(tmp_path: Path) -> None:

@@ -44,6 +44,24 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return doctor(planned(cli_config(arguments.config)))
 
 
+def _runs(arguments: argparse.Namespace) -> int:
+    from bleuprint.commands.runs import runs
+
+    return runs(arguments.words, arguments.sort, arguments.json)
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from bleuprint.commands.diff import diff
+
+    return diff(arguments.first, arguments.second)
+
+
+def _clean(arguments: argparse.Namespace) -> int:
+    from bleuprint.commands.clean import clean
+
+    return clean(arguments.runs, arguments.yes, arguments.dry_run)
+
+
 def _verify(arguments: argparse.Namespace) -> int:
     from bleuprint.commands.verify import verify
 
@@ -86,6 +104,9 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "explain": _explain,
     "doctor": _doctor,
     "watch": _watch,
+    "runs": _runs,
+    "diff": _diff,
+    "clean": _clean,
     "verify": _verify,
     "replay": _replay,
     "pack": _pack,

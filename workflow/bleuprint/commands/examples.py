@@ -9,6 +9,9 @@ EXAMPLES = {
     "explain": ["bleuprint explain model=lightconv seed=1,2"],
     "doctor": ["bleuprint doctor", "bleuprint doctor recipe=demo model=transformer_tiny,lightconv_tiny"],
     "watch": ["bleuprint watch", "bleuprint watch --interval 10"],
+    "runs": ["bleuprint runs", "bleuprint runs model=lightconv --sort bleu_tok_lc", "bleuprint runs --json"],
+    "diff": ["bleuprint diff transformer-seed1 lightconv-seed1"],
+    "clean": ["bleuprint clean --dry-run", "bleuprint clean", "bleuprint clean transformer-seed1"],
     "verify": ["bleuprint verify", "bleuprint verify transformer-seed1"],
     "replay": ["bleuprint replay transformer-seed1", "bleuprint replay 43fc1903 --folder /tmp/again --cores 2"],
     "pack": ["bleuprint pack transformer-seed1", "bleuprint pack 43fc1903 --checkpoint --output paper.tar.gz"],
@@ -21,7 +24,8 @@ EXAMPLES = {
 
 STATUS = """exit status:
   0    it ended well; so does watch when Ctrl-C stops it
-  1    something is wrong, and the last line says what; or verify or replay has found a difference
+  1    something is wrong, and the last line says what; or verify or replay has found a difference,
+       runs could not read a run, or the answer to clean was no
   2    the command line cannot be read
   130  stopped by Ctrl-C
   The status of bleuprint run is Snakemake's: 1 also when Ctrl-C has stopped its jobs."""

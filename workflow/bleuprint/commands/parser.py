@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and the commit, and exit")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_plans(commands)
+    add_results(commands)
     add_records(commands)
     add_uses(commands)
     return top
@@ -75,6 +76,22 @@ def split(arguments: list[str]) -> tuple[list[str], list[str]]:
         end = arguments.index("--")
         return arguments[:end], arguments[end + 1 :]
     return arguments, []
+
+
+def add_results(commands: Any) -> None:
+    """Add the commands for the runs that there are."""
+    runs = add(commands, "runs", "list the runs in results/runs with their scores, date and size")
+    runs.add_argument("words", nargs="*", metavar="WORD", help="part of a run's name or overrides, or as in seed=1")
+    keys = "run, recipe, corpus, model, seed, date, size or a metric"
+    runs.add_argument("--sort", default="date", metavar="KEY", help=f"{keys} (default: date, the newest first)")
+    runs.add_argument("--json", action="store_true", help="print all that is known of each run, for scripts")
+    diff = add(commands, "diff", "tell in what two runs differ: keys, data, environment, scores, translations")
+    diff.add_argument("first", metavar="RUN", help=RUN)
+    diff.add_argument("second", metavar="RUN", help="another one; it may lie in another folder's results/runs")
+    clean = add(commands, "clean", "say what takes how much room in results/, and remove what nothing needs any more")
+    clean.add_argument("runs", nargs="*", metavar="RUN", help=f"drop it, and what only it needs; {RUN}")
+    clean.add_argument("--yes", action="store_true", help="do not ask")
+    clean.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
 
 def add_records(commands: Any) -> None:
