@@ -133,7 +133,7 @@ def call(folder: Path, config: list[str], kill: Kill | None = None, later: float
                     began = time.monotonic()
                     kill.whom(process)
                     hit = True
-            time.sleep(0.002 if kill and kill.moment is writing else 0.02)
+            time.sleep(0.0005 if kill and kill.moment is writing else 0.02)
     return process.returncode, hit, time.monotonic() - began
 
 
@@ -197,9 +197,9 @@ ALL = [
     Kill(writing, everything),
     Kill(validating, everything),
     Kill(updating, snakemake_alone, 3.0),
-    Kill(writing, command),
     Kill(updating, terminated, 3.0),
     Kill(updating, interrupted, 3.0),
+    Kill(writing, command),  # after those that need updates to come: a write may be over before it is seen
     Kill(trained, everything),
     Kill(stage("decoding"), everything, 1.0),
     Kill(stage("scoring"), everything),
