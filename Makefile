@@ -1,10 +1,9 @@
 # Every target sets itself up; a second call installs nothing. The text after ## is what `make help` prints.
-# The first of these that is 3.11 or 3.12; another one: make env PYTHON=..., or PYTHON in the environment
-SUPPORTED := import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
-PYTHON ?= $(firstword $(foreach python,python3 python3.12 python3.11,$(shell $(python) -c '$(SUPPORTED)' 2>/dev/null && echo $(python))) python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
+# A Python 3.11 or 3.12, brought by uv where there is none; another one: make env PYTHON=..., or PYTHON in the environment
+CHOOSE_PYTHON = python=$$(sh envs/python.sh $(VENV))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help env demo check unit lint test nightly drill fuzz soak browser docs bench bench-gpu gpu-data wheels lock
@@ -17,8 +16,7 @@ env: $(STAMP) ## Install everything into .venv
 # --no-deps: the lock holds all there is to install, and every file's hash. torch comes after it, so that it finds
 # what it needs; its own build (CPU, or CUDA and its libraries) is the machine's choice.
 $(STAMP): envs/requirements.lock envs/torch.txt pyproject.toml
-	@$(PYTHON) -c '$(SUPPORTED)' || { echo 'bleuprint needs Python 3.11 or 3.12, found as python3, python3.12 or python3.11; or name it: make env PYTHON=...'; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(CHOOSE_PYTHON) && set -x && "$$python" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r envs/requirements.lock
 	$(BIN)/python -m pip install --quiet -r envs/torch.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
@@ -80,8 +78,8 @@ bench: env ## Measure speed beside other programs (17 minutes on two cores)
 # PYTHON is one that has torch; its packages are not touched
 bench-gpu: $(if $(WHEELS),,env) ## Measure settings on a GPU (less than ten minutes)
 ifdef WHEELS
-	$(PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --upgrade --target bench/.gpu $(WHEELS)/*/*.whl
-	PYTHONPATH=$(CURDIR)/bench/.gpu $(PYTHON) bench/gpu.py
+	$(CHOOSE_PYTHON) && "$$python" -m pip install --quiet --no-index --no-deps --no-compile --upgrade --target bench/.gpu $(WHEELS)/*/*.whl
+	$(CHOOSE_PYTHON) && PYTHONPATH=$(CURDIR)/bench/.gpu "$$python" bench/gpu.py
 else
 	python bench/gpu.py
 endif
@@ -92,8 +90,9 @@ gpu-data: env ## Pack the text that bench-gpu measures on
 	python bench/gpu.py --pack $(ARCHIVE)
 
 wheels: ## Download the packages that bench-gpu needs offline
-	$(PYTHON) bench/wheels.py wheels
+	$(CHOOSE_PYTHON) && "$$python" bench/wheels.py wheels
 
 lock: env ## For maintainers: resolve pyproject.toml again (needs uv), and write the conda files
 	uv pip compile pyproject.toml --group dev --python-version 3.11 --constraint envs/torch.txt --torch-backend cpu --no-emit-package torch --generate-hashes --no-header --output-file envs/requirements.lock
+	uv pip compile --group set-up --python-version 3.11 --generate-hashes --no-header --output-file envs/uv.txt
 	python envs/update.py

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,10 @@ import pytest
 import yaml
 from conftest import ROOT, pytest_sessionfinish
 from shares import DEFAULT, HEADROOM, SECONDS, too_long
+
+from bleuprint.commands import cli
+from bleuprint.commands import run as run_command
+from bleuprint.config import compose, groups
 
 sys.path.insert(0, str(ROOT / "envs"))
 from update import conda_files, pins
@@ -32,6 +37,14 @@ def test_pyproject_pins_are_locked() -> None:
     direct = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
     assert len(direct) > 15
     assert set(direct) <= set(pins())
+
+
+def test_uv_is_pinned_with_hashes_and_installs_a_supported_python() -> None:
+    (pin,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["set-up"]
+    lines = (ROOT / "envs" / "uv.txt").read_text().splitlines()
+    assert lines[0] == f"{pin} \\" and "://" not in "".join(lines)
+    assert len([line for line in lines if re.match(r"    --hash=sha256:[0-9a-f]{64}", line)]) > 10
+    assert re.search(r"^pinned=3\.12\.\d+ ", (ROOT / "envs" / "python.sh").read_text(), re.M)
 
 
 def test_every_package_has_hashes_and_torch_stands_apart() -> None:
@@ -126,3 +139,21 @@ def test_a_whole_run_fails_where_a_file_takes_more_than_its_share(asked: bool) -
     assert session.exitstatus == (pytest.ExitCode.TESTS_FAILED if asked else pytest.ExitCode.OK)
     assert str(session.shouldfail).startswith("tests/test_new.py took 999 s and its share is") == asked
     assert "".join(printed).endswith("seconds: test_new 999") == asked
+
+
+@pytest.mark.parametrize("words", ["run", "explain", "doctor", "explain model=lightconv seed=1,2"])
+def test_an_installation_without_its_checkout_ends_in_a_sentence(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "CONFIG_DIR", tmp_path / "config")
+    monkeypatch.setattr(run_command, "ROOT", tmp_path)
+    groups.group_files.cache_clear()
+    compose._compose.cache_clear()
+    monkeypatch.setattr(sys, "argv", ["bleuprint", *words.split()])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    path = tmp_path / ("Snakefile" if words == "run" else "config")
+    assert ended.value.code == (
+        f"bleuprint: {path}: not found; bleuprint is installed without its checkout: run pip install -e . in the "
+        "checkout's folder."
+    )

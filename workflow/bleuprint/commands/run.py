@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from snakemake.cli import parse_args, parse_config
 from snakemake.exceptions import CliException, WorkflowError
 
-from bleuprint.config.groups import group_files
+from bleuprint.config.groups import NO_CHECKOUT, group_files
 from bleuprint.config.words import hydra_words, with_quotes
 from bleuprint.files import DataError, visible
 from bleuprint.machine.environment import ROOT
@@ -54,7 +54,7 @@ def call(words: list[str], options: list[str]) -> list[str]:
     """
     snakefile = ROOT / "Snakefile"
     if not snakefile.is_file():
-        raise DataError(f"{snakefile}: not found; bleuprint run needs the checkout: pip install -e . in its folder.")
+        raise DataError(NO_CHECKOUT.format(snakefile))
     entries = config_entries(words)
     known = _read(snakefile, options)
     if entries and known is not None and known.config is not None:

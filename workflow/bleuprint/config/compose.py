@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from bleuprint.config import messages
-from bleuprint.config.groups import CONFIG_DIR, ConfigError, group_files
+from bleuprint.config.groups import CONFIG_DIR, ConfigError, config_dir, group_files
 from bleuprint.config.known_flags import has_answer
 from bleuprint.config.schema import Decoding, Experiment, Flags, Model, Training
 from bleuprint.config.words import parsed, points
@@ -72,7 +72,7 @@ def _compose(words: tuple[str, ...]) -> DictConfig:
     for override in overrides:
         _check_group(override)
     try:
-        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
             return compose("config", [_set_or_add(override) for override in overrides], return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(messages.composing(error)) from None
