@@ -87,7 +87,9 @@ def test_the_terminal_and_the_page_tell_doubts(snakemake: Snakemake, tmp_path: P
     assert result.returncode == 0, result.stderr
     told = result.stdout + result.stderr
     page = (tmp_path / "results/report/index.html").read_text()
-    for sentence in ("f 100 test pairs 100 have a line in en", "leaning keeps only 100 of 150 training pairs"):
-        assert sentence in told and sentence in page
+    exchanged_sides = "f 100 test pairs 100 have a line in en"
+    assert exchanged_sides in told and exchanged_sides in page
+    assert "cleaning keeps only 100 of 150 training pairs" in told
+    assert "Cleaning kept 100 of 150 training pairs (66.7%). Left out, and why:" in page
     (path,) = tmp_path.glob("results/text/*/cleaning.json")
     assert yaml.safe_load(path.read_text()) == {"pairs": 150, "left_out": {"max_ratio": 50}}

@@ -1,5 +1,6 @@
 """The report's page in a real browser: offline, sorted, searched, hidden runs, hostile text, phone, dark, keyboard."""
 
+import itertools
 import json
 import re
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from made_up import METRICS, REFERENCES, make_run, noisy
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -87,7 +89,117 @@ def test_it_opens_without_errors_and_without_a_request(driver: Browser, page: Pa
     assert {url.partition(":")[0] for url in asked} <= {"file", "data", "blob"}
     assert [url for url in asked if url.startswith("file:")] == [page.as_uri()]
     titles = driver.execute_script("return [...document.querySelectorAll('.plot')].map(p => p.layout.xaxis.title.text)")
-    assert len(titles) == 1 + 5 + 2 and all(titles)  # scores, curves, lengths: each drawn, its axis labelled
+    assert titles == [
+        "bleu_tok_lc",
+        "updates",
+        "updates",
+        "updates",
+    ]  # scores and curves: each drawn, its axis labelled
+
+
+def test_one_or_two_points_are_told_and_not_drawn(driver: Browser, page: Path) -> None:
+    """The made-up runs were validated twice, and all their sentences are of one length class."""
+    visit(driver, page)
+    assert texts(driver, "#learning figcaption") == ["Training loss", "Learning rate", "Training speed, smoothed"]
+    assert texts(driver, "#learning tbody tr")[0] == "transformer, seed 1 6.9 at 100; 4.9 at 200 10 at 100; 20 at 200"
+    assert texts(driver, "#translations figcaption") == []
+    assert "at 1–10 (60)" in texts(driver, "#translations tbody tr")[0]
+
+
+def test_one_run_is_not_compared(driver: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = make_run()
+    visit(driver, report([run]), width=390)
+    assert driver.get_log("browser") == []
+    score = f"{run['metrics']['bleu_tok_lc']['score']:.2f}"
+    assert texts(driver, "h1") == [f"transformer: bleu_tok_lc {score}"]
+    assert driver.find_elements(By.CSS_SELECTOR, ".runs, #scores, #differences, [href='#differences'], th button") == []
+    for option in Select(driver.find_element(By.ID, "against")).options:
+        assert option.text in ("the reference", "nothing")
+    answer = driver.find_element(By.ID, "answer").text
+    assert "No published score is known for the corpus demo with the recipe demo: compare these scores only" in answer
+    assert "BLEU of the tokenised text, lower-cased; higher is better" in answer
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= 390
+    boxes = (
+        "return [...document.querySelectorAll('#answer .wide, #cost .wide')].map(e => e.scrollWidth - e.clientWidth)"
+    )
+    assert set(driver.execute_script(boxes)) == {0}
+
+
+def test_links_lead_to_the_files_of_each_run(driver: Browser, page: Path) -> None:
+    visit(driver, page)
+    links = driver.find_elements(By.CSS_SELECTOR, "#answer .files")[0].find_elements(By.TAG_NAME, "a")
+    assert [link.text for link in links] == ["translations", "log", "config", "commands"]
+    names = ["hypotheses.txt", "train.log", "config.yaml", "commands.sh"]
+    folder = page.parent.parent / "runs/demo-transformer-seed1"
+    assert [link.get_attribute("href") for link in links] == [(folder / name).as_uri() for name in names]
+    assert all((folder / name).exists() for name in names)
+
+
+def test_tick_labels_are_plain_numbers(driver: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = make_run()
+    rows = [
+        {"split": "train", "updates": n * 10**5, "epoch": 1, "lr": n * 1e-7, "words_per_second": n * 3e4}
+        for n in range(1, 9)
+    ]
+    Path(run["stages"]["training"], "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    visit(driver, report([run]))
+    labels = driver.execute_script("return [...document.querySelectorAll('.xtick, .ytick')].map(t => t.textContent)")
+    assert {"200,000", "0.0000004", "100,000"} <= set(labels)
+    assert all(re.fullmatch(r"[\d,.]+", label) for label in labels)
+
+
+def test_text_of_either_direction_is_isolated(driver: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = [f"שלום {n}!" for n in range(len(REFERENCES))]
+    visit(driver, report([make_run(model, source=source) for model in ("transformer", "lightconv")]))
+    style = """const style = getComputedStyle(arguments[0]);
+        return [style.direction, style.textAlign, style.unicodeBidi]"""
+    source_line, reference = driver.find_elements(By.CSS_SELECTOR, "#sentences td.text")[:2]
+    assert driver.execute_script(style, source_line) == ["rtl", "start", "plaintext"]
+    assert driver.execute_script(style, reference) == ["ltr", "start", "plaintext"]
+    for selector in ("#sentences .who", ".runs label", "#answer tbody th", "#differences thead th[data-run]"):
+        for label in driver.find_elements(By.CSS_SELECTOR, selector):
+            assert label.find_elements(By.TAG_NAME, "bdi"), selector
+
+
+def test_everything_has_its_name_and_place_for_those_who_listen(driver: Browser, page: Path) -> None:
+    """Headings in order, header cells with a scope and a text, labelled controls and regions, no identifier twice."""
+    visit(driver, page)
+    driver.execute_script("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    levels = driver.execute_script(
+        "return [...document.querySelectorAll('h1,h2,h3,h4')].map(h => Number(h.tagName[1]))"
+    )
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    faults = """return [
+        ...[...document.querySelectorAll('th')].filter(th => !th.scope || !th.textContent.trim()),
+        ...[...document.querySelectorAll('table')].filter(table => !table.querySelector('thead th[scope=col]')),
+        ...[...document.querySelectorAll('input, select')].filter(e => ![...e.labels].some(l => l.innerText.trim())),
+        ...[...document.querySelectorAll('[role=region], [role=img], nav')].filter(e => !e.ariaLabel),
+        ...[...document.querySelectorAll('[id]')].filter(e => document.querySelectorAll(`[id="${e.id}"]`).length > 1),
+    ].map(e => e.outerHTML.slice(0, 200))"""
+    assert driver.execute_script(faults) == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_stands_out_from_what_is_behind_it(dark: bool) -> None:
+    """Contrast as WCAG 2 defines it: 4.5 for text."""
+    css = (ROOT / "workflow/bleuprint/report/page.css").read_text()
+    colours = dict(re.findall(r"--(\w+): #(\w+);", css.split(":root")[2 if dark else 1]))
+
+    def light(name: str) -> float:
+        digits = colours[name] if len(colours[name]) == 6 else "".join(2 * digit for digit in colours[name])
+        parts = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    for text, behind in itertools.product(("fore", "soft", "link"), ("back", "panel")):
+        low, high = sorted((light(text), light(behind)))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, (text, behind)
+    low, high = sorted((light("fore"), light("mark")))
+    assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
 def test_nothing_in_the_file_points_to_a_server(page: Path) -> None:
@@ -255,6 +367,7 @@ def test_the_full_test_set_fits_in_five_megabytes_and_is_paged(
     assert index.stat().st_size < 5e6
     visit(driver, index)
     assert driver.find_element(By.ID, "count").text == "6,750 of 6,750 sentences"
+    assert texts(driver, "#translations figcaption") == ["Score by source length"]
     assert len(driver.find_elements(By.CSS_SELECTOR, "#sentences tbody")) == 20
     driver.find_element(By.ID, "search").send_keys("thank you")
     found = int(driver.find_element(By.ID, "count").text.split()[0])
@@ -284,11 +397,12 @@ def test_each_text_is_checked_once_and_leaks_are_noted(
     visit(driver, page)
     assert texts(driver, "#text h3") == ["demo"] and texts(driver, "#text .note") == []
     rows = [row.text.split() for row in driver.find_elements(By.CSS_SELECTOR, "#text tbody tr")]
-    assert [row[:2] for row in rows] == [["train", "100"], ["test", "60"]]
+    assert texts(driver, "#text thead th")[1:] == ["train", "test"] and rows[0] == ["all", "100", "60"]
     monkeypatch.chdir(tmp_path)
     hostile = [*HOSTILE, *REFERENCES[len(HOSTILE) :]]
-    leaky = make_run("lightconv", references=hostile, corpus="other", leaking=3)
-    visit(driver, report([make_run(), leaky]), width=320)
+    source = [f"quelle {n}" for n in range(len(REFERENCES))]
+    leaky = make_run("lightconv", references=hostile, source=source, corpus="other", leaking=3)
+    visit(driver, report([make_run(source=source), leaky]), width=320)
     assert driver.execute_script("return document.documentElement.scrollWidth") <= 320
     assert texts(driver, "#text h3")[1].startswith("other: ")
     (note,) = texts(driver, "#text .note")

@@ -17,6 +17,7 @@ from conftest import ROOT, Snakemake
 from made_up import METRICS, REFERENCES, curve, make_run, noisy
 
 from bleuprint.files import ACTING, Damaged, DataError, remove, write_json
+from bleuprint.report import figures
 from bleuprint.report.__main__ import advice, write
 from bleuprint.report.facts import costs, device, target_tokens
 from bleuprint.report.gather import commands, gather, read_config, read_run
@@ -314,6 +315,49 @@ def test_test_pairs_in_train_are_said_wherever_the_scores_are() -> None:
         assert (folder / name).read_text().count(sentence) == 1  # the two share their text
     clean = report(make_run())
     assert not any("in train too" in (clean / name).read_text() for name in ("scores.md", "scores.txt", "index.html"))
+
+
+def test_the_page_tells_what_cleaning_left_out_and_which_subwords_are_unknown() -> None:
+    run = make_run()
+    text = Path(run["stages"]["text"])
+    assert "Cleaning" not in (report(run) / "index.html").read_text()  # a text of an older version
+    checked, facts = (json.loads((text / name).read_text()) for name in ("checks.json", "fingerprint.json"))
+    left_out = {"max_ratio": 300, "empty": 10}
+    write_json(text / "checks.json", checked | {"cleaning": {"pairs": 1000, "left_out": left_out}})
+    write_json(text / "fingerprint.json", facts | {"unknown": {"train.de": 0.0, "test.de": 0.023}})
+    page = (report(run) / "index.html").read_text()
+    assert '<p class="note">Cleaning kept 690 of 1,000 training pairs (69.0%). Left out, and why:</p>' in page
+    assert "a side is empty</th><td>10</td><td>1.00%</td>" in page and "<td>300</td><td>30.00%</td>" in page
+    unknown = "Subwords that the model&#39;s dictionaries lack: 2.30% of test.de; none of the other files."
+    assert f'<p class="note">{unknown}</p>' in page
+    write_json(text / "checks.json", checked | {"cleaning": {"pairs": 1000, "left_out": {}}})
+    write_json(text / "fingerprint.json", facts | {"unknown": {"train.de": 0.0}})
+    page = (report(run) / "index.html").read_text()
+    assert "<p>Cleaning kept all 1,000 training pairs.</p>" in page
+    assert "<p>The model&#39;s dictionaries have all subwords of all files.</p>" in page
+
+
+def test_seeds_with_the_same_verdict_share_a_sentence() -> None:
+    expected = {"metric": "bleu_tok_lc", "low": 0.1, "high": 100.0, "source": "a paper", "changed": {}}
+    runs = [make_run(seed=seed, expected=expected) for seed in (1, 2, 3)]
+    low, *_, high = sorted(run["metrics"]["bleu_tok_lc"]["score"] for run in runs)
+    folder = report(*runs)
+    text = f"seeds 1, 2, 3: REPRODUCED, bleu_tok_lc {low:.2f}–{high:.2f}, published 0.1 to 100.0 (a paper)."
+    for name in ("scores.txt", "scores.md", "index.html"):
+        assert (folder / name).read_text().count(text) == 1
+    page = (folder / "index.html").read_text()
+    assert "No published score" not in page
+    page = (report(make_run(expected=expected)) / "index.html").read_text()
+    assert "demo-transformer-seed1: REPRODUCED, bleu_tok_lc" in page
+
+
+def test_speed_is_smoothed_and_numbers_are_plain() -> None:
+    values = [1000.0, 3000.0] * 50
+    means = figures.smoothed(values)
+    assert len(means) == 100 and max(means) - min(means) < 700 and means[50] == pytest.approx(2000, abs=100)
+    assert figures.smoothed([5.0]) == [5.0] and figures.smoothed([]) == []
+    shown = {0: "0", 0.00005: "0.00005", 6.9: "6.9", 41.4567: "41.46", 0.9130: "0.913", 31904.4: "31,904", -0.5: "-0.5"}
+    assert {value: figures.plain(value) for value in shown} == shown
 
 
 def test_a_text_without_checks_is_shown_all_the_same() -> None:

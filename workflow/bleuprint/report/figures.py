@@ -1,6 +1,8 @@
 """The report's figures, made with Plotly; each trace names its run, so that the page can hide one."""
 
 import bisect
+import math
+import statistics
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,12 +16,14 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
 POINTS = 400  # of a curve; more cannot be seen
+FEWEST = 3  # points of a curve; fewer are told in words
+SMOOTHED = 0.1  # share of a curve over which the speed is averaged
 CURVES = (  # name, split, row's key, axis
     ("Training loss", "train", "loss", "bits per token"),
     ("Validation loss", "valid", "loss", "bits per token"),
     ("Validation BLEU (computed by fairseq: compares epochs, not systems)", "valid", "bleu", "BLEU"),
     ("Learning rate", "train", "lr", "learning rate"),
-    ("Training speed", "train", "words_per_second", "target tokens per second"),
+    ("Training speed, smoothed", "train", "words_per_second", "target tokens per second"),
 )
 Styles = dict[str, dict[str, str]]
 
@@ -43,7 +47,13 @@ def run_label(group: Group, run: Run) -> str:
 
 
 def _figure(x: str, y: str, height: int) -> go.Figure:
-    axis = {"automargin": True, "zeroline": False, "exponentformat": "power", "gridcolor": "rgba(128,128,128,.25)"}
+    axis = {
+        "automargin": True,
+        "zeroline": False,
+        "exponentformat": "none",
+        "separatethousands": True,
+        "gridcolor": "rgba(128,128,128,.25)",
+    }
     layout = {
         "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
         "height": height,
@@ -110,6 +120,9 @@ def learning(groups: list[Group], style: Styles) -> dict[str, go.Figure]:
                     name=run_label(group, run),
                     meta={"run": run["run"], "updates": updates, "hours": hours},
                 )
+        figure.update_xaxes(rangemode="tozero")
+        if key == "words_per_second":
+            figure.update_yaxes(rangemode="tozero")
         if figure.data:
             drawn[title] = figure
     return drawn
@@ -121,9 +134,18 @@ def _points(rows: list[dict[str, Any]], split: str, key: str) -> list[tuple[int,
     curve = [row for row in rows if row["split"] == split and key in row]
     if split == "train" and not curve:  # a training with fewer updates than the log's interval
         curve = [row for row in rows if row["split"] == "train_epoch" and key in row]
-    step = max(1, len(curve) // POINTS)
-    kept = curve[::step] + ([curve[-1]] if curve and (len(curve) - 1) % step else [])
-    return [(row["updates"], _at(clock, row["updates"]), row[key]) for row in kept]
+    values = [row[key] for row in curve]
+    smooth = smoothed(values) if key == "words_per_second" else values
+    points = [(row["updates"], _at(clock, row["updates"]), value) for row, value in zip(curve, smooth, strict=True)]
+    step = max(1, len(points) // POINTS)
+    return points[::step] + ([points[-1]] if points and (len(points) - 1) % step else [])
+
+
+def smoothed(values: list[float]) -> list[float]:
+    """Return the mean around each value, over about a tenth of all values; at the ends over those that there are."""
+    reach = max(1, round(len(values) * SMOOTHED / 2))
+    means = (statistics.fmean(values[max(0, place - reach) : place + reach + 1]) for place in range(len(values)))
+    return [float(f"{mean:.6g}") for mean in means]
 
 
 def _at(clock: list[tuple[int, float]], updates: int) -> float:
@@ -167,6 +189,28 @@ def lengths(
         if figure.data:
             drawn[title] = figure
     return drawn
+
+
+def is_curve(figure: go.Figure) -> bool:
+    """Tell whether a run has enough points for a curve."""
+    return max(len(trace.x) for trace in figure.data) >= FEWEST
+
+
+def in_words(figure: go.Figure) -> dict[str, str]:
+    """Return each run's points of a figure with few of them, such as "6.9 at 100; 4.9 at 200"."""
+    return {
+        trace.meta["run"]: "; ".join(
+            f"{plain(y)} at {x if isinstance(x, str) else f'{x:,}'}" for x, y in zip(trace.x, trace.y, strict=True)
+        )
+        for trace in figure.data
+    }
+
+
+def plain(value: float) -> str:
+    """Return a number with four significant digits or all before the point, never as a power of ten."""
+    decimals = max(0, 3 - math.floor(math.log10(abs(value)))) if value else 0
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def first_bleu(runs: list[Run]) -> str:

@@ -32,7 +32,7 @@ function drawAll(data) {
   const metric = $("metric");
   const scores = () => draw($("scores"), Object.values(data.figures.scores)[metric ? metric.selectedIndex : 0]);
   if (metric) metric.addEventListener("change", scores);
-  scores();
+  if ($("scores")) scores(); // a single score is not drawn
   for (const target of document.querySelectorAll("[data-figure]")) {
     draw(target, data.figures[target.dataset.figure][target.dataset.title]);
   }
@@ -71,6 +71,7 @@ function showRuns() {
 // Make a table sort by a click on a column: by the cell's leading number, else by its text
 
 function sortable(table) {
+  if (table.tBodies[0].rows.length < 2) return;
   const value = (row, column) => {
     const text = (row.cells[column]?.textContent ?? "").trim(); // a cell may span several columns
     const number = parseFloat(text.replaceAll(",", ""));
@@ -78,6 +79,7 @@ function sortable(table) {
   };
   const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
   [...table.tHead.rows[0].cells].forEach((head, column) => {
+    if ("unsorted" in head.dataset) return;
     const button = element("button", { type: "button", textContent: head.textContent });
     head.replaceChildren(button);
     button.addEventListener("click", () => {

@@ -3,26 +3,35 @@
 import base64
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
 from bleuprint.config.differences import differing, flat
 from bleuprint.config.stages import STAGES
-from bleuprint.corpus.checks import doubts
-from bleuprint.corpus.leaks import leak
 from bleuprint.files import read_lines, replacing, visible
 from bleuprint.record.provenance import shown
 from bleuprint.report import figures, translations
 from bleuprint.report.comparison import Comparison
-from bleuprint.report.facts import checks, costs, environment, fingerprint
+from bleuprint.report.facts import costs, environment, fingerprint
 from bleuprint.report.gather import read_config
-from bleuprint.report.groups import Group, Run, metrics
-from bleuprint.report.tables import best_first, group_rows, heading, tested, words
+from bleuprint.report.groups import Group, Run, interval, metrics
+from bleuprint.report.soundness import texts
+from bleuprint.report.tables import best_first, group_rows, heading, score_text, tested, words
+from bleuprint.report.verdict import meaning, unpublished
 
 HERE = Path(__file__).parent
+FILES = {  # of a run, by what they are
+    "hypotheses.txt": "translations",
+    "train.log": "log",
+    "config.yaml": "config",
+    "commands.sh": "commands",
+}
 
 
 def write_page(path: Path, groups: list[Group], base: Group, comparisons: list[Comparison], missing: list[str]) -> None:
@@ -39,8 +48,16 @@ def write_page(path: Path, groups: list[Group], base: Group, comparisons: list[C
     alike = translations.same_test(runs)
     style = figures.styles(groups)
     names = {run["run"]: figures.run_label(group, run) for group in groups for run in group.runs}
+    drawn = _figures(groups, style, alike)
+    curves = {
+        section: {title: drawing for title, drawing in of.items() if section == "scores" or figures.is_curve(drawing)}
+        for section, of in drawn.items()
+    }
     payload = {
-        "figures": _figures(groups, style, alike),
+        "figures": {
+            section: {title: json.loads(drawing.to_json()) for title, drawing in of.items()}
+            for section, of in curves.items()
+        },
         "translations": translations.sentences(alike),
         "labels": names,
     }
@@ -54,10 +71,12 @@ def write_page(path: Path, groups: list[Group], base: Group, comparisons: list[C
     ).get_template("page.html")
     html = template.render(
         table=group_rows(groups, base, comparisons),
-        words=words(groups, comparisons, missing),
+        words=words(groups, comparisons, missing) + unpublished(runs),
         comparisons=[comparison.record() for comparison in comparisons],
         metrics=metrics(runs),
-        heading=heading(groups, base, comparisons),
+        scores=_scores(runs),
+        heading=_heading(groups, base, comparisons),
+        files={run["run"]: files(run, path.parent) for run in runs},
         tested=tested(runs),
         base=base,
         change_metric=translations.finest_metric(alike),
@@ -67,12 +86,15 @@ def write_page(path: Path, groups: list[Group], base: Group, comparisons: list[C
         styles=style,
         left_out=[names[run["run"]] for run in runs if run not in alike],
         sentences=alike[0]["sentences"],
-        figures={key: list(value) for key, value in payload["figures"].items()},
+        figures={section: list(of) for section, of in curves.items()},
+        few={
+            section: {title: figures.in_words(drawing) for title, drawing in of.items() if title not in curves[section]}
+            for section, of in drawn.items()
+        },
         differences=_differences(runs),
         changed=_changed(groups, base, alike),
-        costs={run["run"]: costs(run) for run in runs},
-        stages=list(STAGES),
-        texts=_texts(runs, names),
+        costs={run["run"]: _costs(run) for run in runs},
+        texts=texts(runs, names),
         origins={run["run"]: _origin(run) for run in runs},
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         js="\n".join((HERE / name).read_text(encoding="utf-8") for name in ("translations.js", "page.js")),
@@ -97,20 +119,60 @@ def packed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
-def _figures(groups: list[Group], style: figures.Styles, alike: list[Run]) -> dict[str, dict[str, Any]]:
-    """Draw the page's figures, by section and title, as JSON values for Plotly."""
+def _figures(groups: list[Group], style: figures.Styles, alike: list[Run]) -> dict[str, dict[str, Figure]]:
+    """Draw the page's figures, by section and title; a single score is not drawn."""
     runs = [run for group in groups for run in group.runs]
     bleu = figures.first_bleu(alike)
     binned = {run["run"]: translations.by_length(run, bleu) for run in alike if bleu in run["metrics"]}
-    sections = {
-        "scores": {name: figures.scores(best_first(groups), style, name) for name in metrics(runs)},
+    return {
+        "scores": {name: figures.scores(best_first(groups), style, name) for name in metrics(runs) if len(runs) > 1},
         "learning": figures.learning(groups, style),
         "lengths": figures.lengths(groups, style, binned, bleu),
     }
-    return {
-        section: {title: json.loads(figure.to_json()) for title, figure in drawn.items()}
-        for section, drawn in sections.items()
-    }
+
+
+def _heading(groups: list[Group], base: Group, comparisons: list[Comparison]) -> str:
+    """Return the page's heading: of a single group the first score, else which group is the best."""
+    sentence = heading(groups, base, comparisons)
+    if len(groups) > 1:
+        return sentence
+    metric = metrics(list(groups[0].runs))[0]
+    return f"{sentence}: {metric} {score_text(groups[0], metric, ranges=False).partition(' [')[0]}"
+
+
+def _scores(runs: list[Run]) -> list[tuple[str, str, str, str]]:
+    """Return the metrics: name, score and 95 % interval of the first run that has it, and what it measures."""
+    rows = []
+    for name in metrics(runs):
+        metric = next(run["metrics"][name] for run in runs if name in run["metrics"])
+        low, high = interval(metric)
+        rows.append((name, f"{metric['score']:.2f}", f"{low:.2f} to {high:.2f}", meaning(metric)))
+    return rows
+
+
+def files(run: Run, folder: Path) -> list[tuple[str, str]]:
+    """Return the links to a run's files that exist: what each is, and its address seen from the page's folder."""
+    home = Path("results/runs", run["run"])
+    return [
+        (word, quote(os.path.relpath(home / name, folder))) for name, word in FILES.items() if (home / name).exists()
+    ]
+
+
+def _costs(run: Run) -> dict[str, str]:
+    """Return what a run cost, by what it is called on the page."""
+
+    def number(value: float | None, decimals: int = 0) -> str:
+        return "–" if value is None else f"{value:,.{decimals}f}"
+
+    cost = costs(run)
+    counts = {"parameters": "parameters", "updates": "updates", "epochs": "epochs", "tokens": "target tokens"}
+    return (
+        {name: number(cost[key]) for key, name in counts.items()}
+        | {"target tokens/s": number(cost["words_per_second"])}
+        | {f"{stage}, s": number(cost["seconds"][stage], 1) for stage in STAGES}
+        | {f"{stage}, MiB": number(cost["memory"][stage]) for stage in ("training", "decoding")}
+        | {"device": cost["device"] or "–"}
+    )
 
 
 def _differences(runs: list[Run]) -> dict[str, list[Any]]:
@@ -127,24 +189,6 @@ def _changed(groups: list[Group], base: Group, alike: list[Run]) -> dict[str, li
     if base not in comparable or not metric:
         return {}
     return {group.label: translations.most_changed(base, group, metric) for group in comparable if group is not base}
-
-
-def _texts(runs: list[Run], names: dict[str, str]) -> list[dict[str, Any]]:
-    """Return each checked text: its folder's name, the runs that share it, its checks, doubts and leaks."""
-    shared: dict[str, list[Run]] = {}
-    for run in runs:
-        shared.setdefault(run["stages"]["text"], []).append(run)
-    return [
-        {
-            "name": Path(folder).name,
-            "runs": [names[run["run"]] for run in sharing],
-            "checks": checked,
-            "doubts": doubts(checked),
-            "leaks": [sentence for part, counts in checked["parts"].items() if (sentence := leak(part, counts))],
-        }
-        for folder, sharing in shared.items()
-        if (checked := checks(sharing[0]))
-    ]
 
 
 def _origin(run: Run) -> dict[str, Any]:

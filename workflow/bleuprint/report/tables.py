@@ -11,6 +11,7 @@ from bleuprint.files import replacing, visible, write_json, write_lines
 from bleuprint.report.comparison import Comparison, cautions, conclusion
 from bleuprint.report.facts import checks
 from bleuprint.report.groups import Group, Run, interval, metrics, one_line, summary
+from bleuprint.report.verdict import verdict_lines
 from bleuprint.scoring.metrics import kind_of
 
 
@@ -84,22 +85,6 @@ def group_rows(
         table.append(row)
     columns = dict.fromkeys(key for row in table for key in row)
     return [{key: row.get(key, "–") for key in columns} for row in table]
-
-
-def verdict_lines(groups: list[Group]) -> list[str]:
-    """Return a sentence on each run's verdict."""
-    lines = []
-    for group in groups:
-        for run in group.runs:
-            if verdict := run.get("verdict"):
-                bound = f"{verdict['low']} to {verdict['high']}" if verdict["high"] else f"{verdict['low']} or more"
-                because = f"; {'; '.join(verdict['because'])}" if verdict["because"] else ""
-                score = "–" if verdict["score"] is None else f"{verdict['score']:.2f}"
-                lines.append(
-                    f"{run['run']}: {verdict['word']}, {verdict['metric']} {score}, "
-                    f"published {bound} ({verdict['source']}){because}."
-                )
-    return lines
 
 
 def words(groups: list[Group], comparisons: list[Comparison], missing: list[str]) -> list[str]:

@@ -73,10 +73,10 @@ function browse(data) {
     if (runs.length > 1) orders[`largest ${metrics[last]} difference between runs first`] = (n) => -spread(n, last);
   }
   const references = { "the reference": (n) => reference[n], nothing: () => null };
-  for (const run of runs) references[data.labels[run.name]] = (n) => run.hypotheses[n];
+  if (runs.length > 1) for (const run of runs) references[data.labels[run.name]] = (n) => run.hypotheses[n];
   $("order").append(...Object.keys(orders).map((name) => element("option", { textContent: name })));
   $("against").append(...Object.keys(references).map((name) => element("option", { textContent: name })));
-  const heads = ["sentence", "", "text", ...metrics].map((name) => element("th", { scope: "col", textContent: name }));
+  const heads = ["sentence", "line", "text", ...metrics].map((name) => element("th", { scope: "col", textContent: name }));
   $("sentences").tHead.append(element("tr", {}, ...heads));
 
   let matches = []; // numbers of the sentences that the search found, in order
@@ -89,9 +89,9 @@ function browse(data) {
       if (score !== null) cell.dataset.metric = metrics[place];
       return cell;
     });
-    const name = element("th", { scope: "row", className: "who", textContent: who });
+    const name = element("th", { scope: "row", className: "who" }, element("bdi", { textContent: who }));
     const place = element("td", { textContent: first ? `${number + 1}` : "" });
-    return element("tr", {}, place, name, element("td", { className: "text" }, ...text), ...cells);
+    return element("tr", {}, place, name, element("td", { className: "text", dir: "auto" }, ...text), ...cells);
   }
 
   function render() {

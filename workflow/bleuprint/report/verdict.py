@@ -1,9 +1,10 @@
-"""Compare a run's score with the published one of its recipe; for a low score, name possible causes from its data."""
+"""Tell what a score means: beside the recipe's published one, with possible causes of a low one from the run's data."""
 
 from typing import Any
 
 from bleuprint.report.facts import costs, fingerprint
-from bleuprint.report.groups import Run
+from bleuprint.report.groups import Group, Run
+from bleuprint.scoring.metrics import kind_of
 from bleuprint.text.fingerprint import differences
 
 
@@ -31,6 +32,49 @@ def verdict(run: Run, config: dict[str, Any]) -> dict[str, Any] | None:
     else:
         word, because = "REPRODUCED", data(run, config)
     return published | {"word": word, "score": score, "because": because}
+
+
+def verdict_lines(groups: list[Group]) -> list[str]:
+    """Return a sentence on each verdict; runs of a group with the same verdict for the same reasons share one."""
+    lines = []
+    for group in groups:
+        alike: dict[tuple[str, ...], list[Run]] = {}
+        for run in group.runs:
+            if judged := run.get("verdict"):
+                alike.setdefault((judged["word"], *judged["because"]), []).append(run)
+        for (word, *because), runs in alike.items():
+            name = runs[0]["run"]
+            if len(runs) > 1:
+                name = f"{group.label}, seeds {', '.join(str(run['seed']) for run in runs)}"
+            published = runs[0]["verdict"]
+            scores = [run["verdict"]["score"] for run in runs if run["verdict"]["score"] is not None]
+            ends = dict.fromkeys(f"{end(scores):.2f}" for end in (min, max) if scores)
+            bound = f"{published['low']} to {published['high']}" if published["high"] else f"{published['low']} or more"
+            score = "–".join(ends) or "–"
+            reasons = "".join(f"; {reason}" for reason in because)
+            lines.append(
+                f"{name}: {word}, {published['metric']} {score}, published {bound} ({published['source']}){reasons}."
+            )
+    return lines
+
+
+def unpublished(runs: list[Run]) -> list[str]:
+    """Return a sentence on each corpus and recipe that has no published score."""
+    names = dict.fromkeys((run["corpus"], run["recipe"]) for run in runs if not run.get("verdict"))
+    return [
+        f"No published score is known for the corpus {corpus} with the recipe {recipe}: "
+        "compare these scores only with those of other runs on the same test set."
+        for corpus, recipe in names
+    ]
+
+
+def meaning(metric: dict[str, Any]) -> str:
+    """Return what a metric measures, in a few words."""
+    name = {"chrf": "chrF"}.get(metric["config"]["metric"], metric["config"]["metric"].upper())
+    text = "the tokenised text" if metric["config"]["text"] == "tokens" else "the detokenised text"
+    case = ", lower-cased" if metric["config"]["lowercase"] else ""
+    better = "lower" if kind_of(metric["config"]).lower_is_better else "higher"
+    return f"{name} of {text}{case}; {better} is better"
 
 
 def incomparable(run: Run, config: dict[str, Any]) -> list[str]:
