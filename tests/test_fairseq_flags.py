@@ -271,7 +271,7 @@ REFUSED = {
     "+training.user_dir=x": "training.user_dir=x: bleuprint sets this flag itself; leave it out",
     "+training.save-dir=x": "training.save_dir=x: bleuprint sets this flag itself",
     "+training.valid_subset=test": "training.valid_subset=test: a model must be chosen by the validation set",
-    "+decoding.best_checkpoint_metric=loss": "does nothing with it; set training.best_checkpoint_metric instead",
+    "+decoding.best_checkpoint_metric=loss": "does nothing with it; set +training.best_checkpoint_metric instead",
     "+training.dataset_impl=raw": "training.dataset_impl=raw: bleuprint binarises the text in the format mmap",
     "model.arch=lightconv_lm": "model.arch=lightconv_lm: it is no model for the translation of text",
     "training.best_checkpoint_metric=bleu": "nothing computes it on the validation set; set training.eval_bleu=true",

@@ -71,7 +71,7 @@ def complaint(command: Command, key: str, value: Any) -> str | None:
         return line.reason
     if line.kinds[command] == "ignored":
         trains = line.kinds["training"] in ("identity", "how", "content")
-        return f"fairseq-generate does nothing with it; {f'set training.{key} instead' if trains else 'leave it out'}"
+        return f"fairseq-generate does nothing with it; {f'set +training.{key} instead' if trains else 'leave it out'}"
     return None
 
 

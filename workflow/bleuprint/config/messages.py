@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError
@@ -14,6 +14,7 @@ from bleuprint.config.words import as_hydra
 
 TOP_LEVEL = ["source", "target", "seed", "overrides"]
 SPAN = re.compile(r"(\d+)(?:-|:|\.\.+|–)(\d+)")  # how people write a range of whole numbers
+LONGEST = 20  # numbers of a range that are written out in a message
 
 
 def near(word: str, known: list[str]) -> str:
@@ -62,8 +63,10 @@ def _no_nested_key(key: str) -> str:
     first = leaf.partition(".")[0]
     kinds = [field.annotation, *get_args(field.annotation)]
     known = sorted({name for kind in kinds for name in getattr(kind, "model_fields", {})})
-    if first in known and first != leaf:
-        return f"{key}: no such key; a new entry is added with a plus: +{key}"
+    if not known or (first in known and first != leaf):
+        if _takes(Experiment, key.split(".")):
+            return f"{key}: no such key; a new entry is added with a plus: +{key}"
+        return f"{key}: no such key; see {section} in config/README.md"
     if section in ("model", "training", "decoding"):
         add = f"; a fairseq flag that no file names is added with a plus: +{key}"
     elif files := [f"{section}={file}" for file in group_files().get(section, []) if first in _keys(section, file)]:
@@ -71,6 +74,17 @@ def _no_nested_key(key: str) -> str:
     else:
         add = ""
     return f"{key}: no such key{near(leaf, known)}; {section} has {', '.join(known)}{add}"
+
+
+def _takes(kind: Any, path: list[str]) -> bool:
+    """Return whether a type of the schema has such a key, or is a mapping that can be given it."""
+    if not path:
+        return True
+    if get_origin(kind) is dict:
+        return _takes(get_args(kind)[1], path[1:])
+    if fields := getattr(kind, "model_fields", None):
+        return path[0] in fields and _takes(fields[path[0]].annotation, path[1:])
+    return kind is Any or any(_takes(member, path) for member in get_args(kind))
 
 
 def _keys(group: str, file: str) -> set[str]:
@@ -93,7 +107,8 @@ def validating(error: ValidationError) -> str:
     if kind == "missing":
         return f"{where}: is missing; it needs a value"
     if kind == "union_tag_invalid":
-        return f"{where}.kind={first['ctx']['tag']}: input should be one of {first['ctx']['expected_tags']}"
+        files = " or ".join(f"{where}={file}" for file in group_files()[where])
+        return f"{where}.kind={first['ctx']['tag']}: no such kind; a kind is chosen by its file, {files}"
     message = re.sub(r"valid (list|tuple|dictionary)( or instance of \w+)?", _yaml_name, message)
     return f"{where}={as_hydra(value)}: {message[0].lower() + message[1:]}{_hint(where, kind, value)}"
 
@@ -105,10 +120,16 @@ def _yaml_name(match: re.Match[str]) -> str:
 
 def _hint(where: str, kind: str, value: Any) -> str:
     """Return the words that a wrong value was probably meant to be."""
+    in_list = where.rpartition(".")[2].isdecimal()
+    sweeps = not in_list and where.partition(".")[0] not in ("runtime", "report")
     if kind.startswith(("int_", "float_")):
         if isinstance(value, str) and (span := SPAN.fullmatch(value)):
-            return f'; for all of these write "{where}=range({span[1]},{int(span[2]) + 1})"'
-        if isinstance(value, list) and value:
+            low, high = sorted(map(int, span.groups()))
+            if sweeps:
+                return f'; for all of these write "{where}=range({low},{high + 1})"'
+            if in_list and high - low < LONGEST:
+                return f"; in a list write {','.join(map(str, range(low, high + 1)))}"
+        if isinstance(value, list) and value and sweeps:
             return f"; a sweep is written without brackets, {where}={','.join(map(as_hydra, value))}"
     if kind in ("list_type", "tuple_type") and isinstance(value, str | int | float):
         return f", as in {where}=[{as_hydra(value)}]"

@@ -20,11 +20,12 @@ def engine(experiment: Experiment) -> Engine:
     decoding = experiment.decoding
     reason = obstacle(experiment)
     if decoding.engine == "ctranslate2" and reason:
-        raise ConfigError(f"decoding.engine=ctranslate2: it {reason}; use decoding.engine=fairseq")
+        also = "" if decoding.compute_type == "float32" else " decoding.compute_type=float32"
+        raise ConfigError(f"decoding.engine=ctranslate2: it {reason}; use decoding.engine=fairseq{also}")
     if decoding.engine == "fairseq" and decoding.compute_type != "float32":
         raise ConfigError(
-            f"decoding.compute_type={decoding.compute_type}: fairseq computes in float32 only;"
-            " use decoding.engine=ctranslate2"
+            f"decoding.compute_type={decoding.compute_type}: fairseq computes in float32 only; use "
+            + ("decoding.compute_type=float32" if reason else "decoding.engine=ctranslate2")
         )
     return "fairseq" if decoding.engine == "fairseq" or reason else "ctranslate2"
 

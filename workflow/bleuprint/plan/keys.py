@@ -174,7 +174,7 @@ def plan(choices: Iterable[Choice]) -> Plan:
         check_choices(choice.experiment)
         for section in ("runtime", "report"):
             if getattr(first, section) != getattr(choice.experiment, section):
-                raise ConfigError(f"{section}: cannot be swept, it does not change what is computed")
+                raise ConfigError(f"{section}: cannot be swept, it does not change what is computed; give one value")
         chosen = replace(choice, experiment=with_engine(choice.experiment))
         needs: dict[tuple[str, str], Stage] = {}
         made = {name: _stage(name, chosen, needs) for name in STAGES}

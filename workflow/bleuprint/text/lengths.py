@@ -21,9 +21,11 @@ def main() -> None:
     for path in parser.parse_args().files:
         if numbers := too_long(read_lines(path)):
             effect = "fairseq-train leaves them out" if path.stem == "train" else "no training on this text starts"
+            readers = ("model", "decoding") if path.stem == "test" else ("model",)
+            keys = [f"+{reader}.max_{side}_positions" for reader in readers for side in ("source", "target")]
             print(
                 f"WARNING: {path}: {len(numbers):,} lines of {POSITIONS:,} subwords or more, the first is line "
-                f"{numbers[0]}; {effect}: shorten them, or raise max_source_positions and max_target_positions.",
+                f"{numbers[0]}; {effect}: shorten them, or raise {', '.join(keys[:-1])} and {keys[-1]}.",
                 file=sys.stderr,
             )
 

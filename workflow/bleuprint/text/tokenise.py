@@ -101,7 +101,8 @@ def prepare(
         if not kept:
             also = " and corpus.decontaminate" if decontaminate else ""
             raise DataError(
-                f"{raw}: no pair is left in {part} after cleaning; check text.max_tokens and max_ratio{also}."
+                f"{raw}: no pair is left in {part} after cleaning; check text.min_tokens, text.max_tokens and "
+                f"text.max_ratio{also}."
             )
         for side, language in enumerate(languages):
             write_lines(output / f"{part}.{language}", (pair[side] for pair in kept))

@@ -29,7 +29,8 @@ class Flags(Section):
         for key in [key for key in values if one_name(key) != key]:
             name, value = one_name(key), renamed.pop(key)
             if renamed.get(name, value) not in (value, None):
-                raise ValueError(f"{section}.{key}: this is another name of {name}; set {section}.{name} instead")
+                plus = "" if name in cls.model_fields else "+"
+                raise ValueError(f"{section}.{key}: this is another name of {name}; set {plus}{section}.{name} instead")
             renamed[name] = value
         return renamed
 
