@@ -32,7 +32,7 @@ check: env ## Check before each commit: linters, types, unit tests (about a minu
 
 # Tests that start no Snakemake, no fairseq and no browser; tests/conftest.py marks the others `slow`
 unit: env ## Run the unit tests alone
-	pytest -m "not slow"
+	pytest -m "not slow" -n 2 --dist loadfile
 
 # .pre-commit-config.yaml calls the same commands
 lint: env ## Check format, style and types alone

@@ -17,7 +17,17 @@ from shares import check, in_a_worker, longest_first
 ROOT = Path(__file__).resolve().parents[1]
 
 # A test that asks for one of these starts Snakemake, fairseq or a browser, and is no unit test
-SLOW_FIXTURES = {"snakemake", "fake_fairseq", "fairseq", "sample_text", "demo", "ask", "nothing_known", "driver"}
+SLOW_FIXTURES = {
+    "snakemake",
+    "fake_fairseq",
+    "fairseq",
+    "sample_text",
+    "demo",
+    "ask",
+    "nothing_known",
+    "driver",
+    "copy",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,7 +1,7 @@
 """Run fairseq's GPU code on a CPU: pretend that this process has one CUDA device.
 
-Tensors say that they are on `cuda:0`, and moves to it change nothing, so that fairseq and bleuprint's plugin take the
-ways that they take on a GPU. What is shown: control flow, types and checkpoints. What is not: kernels, memory, speed.
+Tensors say that they are on `cuda:0`, and moves to it change nothing, so that fairseq and bleuprint's plugin run the
+code that they run on a GPU. This shows control flow, types and checkpoints, but not kernels, memory or speed.
 """
 
 import importlib

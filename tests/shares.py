@@ -26,6 +26,7 @@ SECONDS = {
     "test_fairseq_flags": 40,
     "test_provenance": 30,
     "test_gpu": 30,
+    "test_ways_out": 30,
     "test_report": 20,
     "test_bf16": 20,
     "test_doctor": 20,

@@ -232,6 +232,12 @@ def test_a_sweep_is_the_product_of_its_values() -> None:
     assert [choice.experiment.seed for choice in experiments({"seed": "range(1,101)"})] == list(range(1, 101))
 
 
+def test_a_seed_stays_with_its_point() -> None:
+    for _ in range(2):
+        assert [choice.experiment.seed for choice in experiments({"seed": "2,3"})] == [2, 3]
+        assert experiments({})[0].experiment.seed == 1
+
+
 def test_hydras_own_sweeps_name_their_values() -> None:
     files = [choice.groups["model"] for choice in experiments({"model": "glob(*_tiny,exclude=light*)"})]
     assert files == [file for file in group_files()["model"] if file.endswith("_tiny") and file[:5] != "light"]

@@ -21,7 +21,7 @@ from bleuprint.commands.verify import problems
 from bleuprint.files import DataError, read_json, sha256, write_json
 from bleuprint.machine import environment
 from bleuprint.machine.environment import facts, nvidia, revision
-from bleuprint.record.provenance import find, read
+from bleuprint.record.provenance import find, job, read
 from bleuprint.record.same import compared, promise
 from bleuprint.record.seal import seal
 
@@ -103,6 +103,13 @@ def test_a_record_says_what_ran_and_what_came_out() -> None:
     assert known["stages"]["training"]["environment"]["processor"] == "A CPU"
     commands = Path("results/runs", run["run"], "commands.sh").read_text()
     assert f"# {log}: 100.0 s, 300 MiB\nfairseq-train\n" in commands
+
+
+def test_a_deleted_log_costs_the_record_its_commands_only() -> None:
+    run = make_run()
+    log = Path(run["stages"]["text"], "tokenise.log")
+    log.unlink(missing_ok=True)
+    assert job(log)["commands"] == []
 
 
 def checked(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Seals: a finished stage is known by what it holds, not by times; what was damaged is found before it is built on."""
+"""Seals: they decide what is finished, whatever the files' times; damaged files are noticed before they are used."""
 
 import json
 import os
@@ -49,6 +49,12 @@ def known() -> dict[str, Any]:
 def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+def test_who_reads_a_whole_folder_has_all_its_files_checked(sealed: dict[str, Any]) -> None:
+    write(FOLDER / "codes", "b a\n")
+    with pytest.raises(DataError, match="codes has changed"):
+        seal.check([FOLDER], Path("results/training/x"))
 
 
 def test_a_seal_names_files_parents_and_circumstances(sealed: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def made_of(run: Path) -> set[Path]:
 
 
 def files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield all files at and below the paths; links below them are not followed, and what is missing is left out."""
+    """Yield the files among these paths and in folders among them; links in folders are not followed."""
     for path in paths:
         if path.is_dir():
             for folder, _, names in os.walk(path):

@@ -1,4 +1,4 @@
-"""Which folders of stages are needed: by runs, by what the last call has not finished, by unfinished trainings."""
+"""Find the stages' folders that runs, a stopped call or an unfinished training still need."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -72,7 +72,7 @@ def needed(dropped: Iterable[str] = ()) -> set[Path]:
 
 
 def parents(folder: Path) -> set[Path]:
-    """Return the folders that a stage is made from, by what its jobs have noted and by the hashes in its keys."""
+    """Return the folders that a stage was made from: those its jobs have noted, and those its keys name by hash."""
     try:
         noted = set(map(Path, read_json(folder / seal.PARENTS)))
     except (OSError, ValueError):

@@ -111,7 +111,7 @@ def row(folder: Path, run: Row) -> Row:
 
 
 def _stage_state(folder: Path) -> int:
-    """Return the place in STATES of what is wrong with a stage's folder; if nothing is, the place behind them."""
+    """Return the index of the first of STATES that a stage's folder is in; len(STATES) if it is in none."""
     wrong = [not folder.is_dir(), seal.read(folder) is None, not seal.finished(folder)]
     return wrong.index(True) if any(wrong) else len(STATES)
 

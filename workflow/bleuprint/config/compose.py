@@ -49,12 +49,12 @@ def experiments(cli: Mapping[str, Any]) -> list[Choice]:
 def _choice(words: list[str]) -> Choice:
     # Composing takes 60 ms; a seed changes no other key, so the points of a seed sweep share one composition.
     seeds = [word for word in words if word.startswith("seed=")]
-    composed = _compose(tuple(word for word in words if word not in seeds))
+    others = tuple(word for word in words if word not in seeds)
     try:
-        plain = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"})
+        config = _copy(others) if seeds else _compose(others)[0]
         for seed in parsed(seeds):
-            plain.seed = seed.value()
-        values = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
+            config.seed = seed.value()
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(messages.composing(error)) from None
     assert isinstance(values, dict)
@@ -62,18 +62,27 @@ def _choice(words: list[str]) -> Choice:
         experiment = Experiment.model_validate(values)
     except ValidationError as error:
         raise ConfigError(messages.validating(error)) from None
-    groups = composed.hydra.runtime.choices
-    return Choice(experiment, {group: groups[group] for group in group_files()}, tuple(words))
+    return Choice(experiment, _compose(others)[1], tuple(words))
 
 
 @cache
-def _compose(words: tuple[str, ...]) -> DictConfig:
+def _copy(words: tuple[str, ...]) -> DictConfig:
+    """Return one copy of the config, in which each seed takes the place of the last: copying is slow, too."""
+    return OmegaConf.create(_compose(words)[0])
+
+
+@cache
+def _compose(words: tuple[str, ...]) -> tuple[DictConfig, dict[str, str]]:
+    """Return the config, and the file of each group."""
     overrides = parsed(words)
     for override in overrides:
         _check_group(override)
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return compose("config", [_set_or_add(override) for override in overrides], return_hydra_config=True)
+            config = compose("config", [_set_or_add(override) for override in overrides], return_hydra_config=True)
+        files = {group: config.hydra.runtime.choices[group] for group in group_files()}
+        own = OmegaConf.create({key: config[key] for key in config if key != "hydra"})
+        return own, files
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(messages.composing(error)) from None
 

@@ -20,7 +20,7 @@ KEYS = 5  # named at most, of those in which two folders differ
 
 
 def finished(stage: str, key: str) -> bool:
-    """Whether that stage's folder is sealed, and its files are there in their sizes."""
+    """Tell whether that stage's folder is sealed, and its files are there in their sizes."""
     return seal.finished(RESULTS / stage / key)
 
 
@@ -67,7 +67,7 @@ def planned_folders(workflow: Any) -> Folders:
 
 
 def gathered(run: Run) -> bool:
-    """Whether the run's scores have been gathered."""
+    """Tell whether the run's scores have been gathered."""
     return (RESULTS / "runs" / run.name / "scores.json").exists()
 
 

@@ -58,7 +58,8 @@ def _settle(paths: Sequence[Path], parents: Sequence[float], now: float, current
     """
     carriers = [carrier for path in paths if (carrier := _carrier(path)).exists()]
     earliest = max(parents, default=0.0)
-    moment = min(max(carriers[0].stat().st_mtime, earliest), now) if current else min(earliest, now) - 1
+    newest = carriers[0].stat().st_mtime
+    moment = min(max(newest, earliest) if current else max(earliest - 1, 1.0), now)  # 0 is no time for Snakemake
     for carrier in carriers:
         if carrier.stat().st_mtime != moment:
             with suppress(OSError):  # nothing may be written here: then nothing can be made here either
@@ -82,7 +83,7 @@ def _carrier(path: Path) -> Path:
 
 
 def _gathered(run: Path, folders: Iterable[Path]) -> bool:
-    """Whether a run's record names the files that the seals of its folders name today; folders may be deleted."""
+    """Tell whether a run's record names the files that the seals of its folders name today; folders may be deleted."""
     try:
         record = read_json(run / NAME)
         recorded = [*record["stages"].values(), *record.get("ensemble", [])]

@@ -90,13 +90,18 @@ def job(log: Path) -> dict[str, Any]:
         seconds = training_seconds([json.loads(line) for line in read_lines(metrics)]) or seconds
     facts = {"log": str(log), "commands": traced(log), "seconds": seconds, "memory": memory}
     layers = read_implementations(log.with_name("checkpoints")) if log.stem == "train" else []
-    gpus = computed_on(read_lines(log))
+    gpus = computed_on(_lines(log))
     return facts | ({"implementations": layers} if layers else {}) | ({"gpus": gpus} if gpus else {})
 
 
 def traced(log: Path) -> list[str]:
     """Return the commands in a log, as the shell traced them; those that a training's sessions repeat once."""
-    return list(dict.fromkeys(_traced(read_lines(log))))
+    return list(dict.fromkeys(_traced(_lines(log))))
+
+
+def _lines(log: Path) -> list[str]:
+    """Return the lines of a log; none if someone has deleted it, which changes no result."""
+    return read_lines(log) if log.exists() else []
 
 
 def _traced(log: list[str]) -> Iterator[str]:

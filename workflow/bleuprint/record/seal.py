@@ -63,7 +63,8 @@ def seal(folder: Path) -> None:
     stage, before = folder.parent.name, read(folder)
     files, hashed = {}, {}
     for name in sealable(folder, STAGES[stage].files):
-        stamp, files[name] = _stamp((folder / name).stat()), entry(folder / name)
+        stamp = _stamp((folder / name).stat())  # before the hash: a file that changes meanwhile is hashed again
+        files[name] = entry(folder / name)
         hashed[name] = [*stamp, files[name]["sha256"]]
     if set(files) <= {"config.yaml"}:
         raise DataError(f"{folder} holds no result that could be sealed; its log says why.")
@@ -113,8 +114,7 @@ def check(paths: Iterable[Path], own: Path) -> dict[str, str]:
         known = read(folder)
         if known is None:
             raise DataError(f"{folder} has no seal: it is not finished; {recompute(folder)}")
-        inner = path.relative_to(folder).as_posix()
-        names = [name for name in known["files"] if f"{name}/".startswith(f"{inner}/")]
+        names = [name for name in known["files"] if (folder / name).is_relative_to(path)]
         if problems := flaws(folder, known, names):
             raise DataError(f"{problems[0]}; restore it from a copy, or {recompute(folder)}")
         digests[str(folder)] = digest(known)
@@ -152,22 +152,22 @@ def flaws(folder: Path, known: Seal, names: Iterable[str] | None = None, hashes:
 
 
 def finished(folder: Path) -> bool:
-    """Whether the folder is sealed and its files are there in their sizes."""
+    """Tell whether the folder is sealed and its files are there in their sizes."""
     known = read(folder)
     return known is not None and not flaws(folder, known, hashes=False)
 
 
 def holds(folder: Path) -> bool:
-    """Whether the folder is sealed, as it was sealed, and made from what its parents hold today."""
+    """Tell whether the folder is sealed, as it was sealed, and made from what its parents hold today."""
     known = read(folder)
     return known is not None and current(known) and not flaws(folder, known)
 
 
 def current(known: Seal) -> bool:
-    """Whether the parents that a seal names, as far as they are there, still hold what it was made from."""
+    """Tell whether the parents that a seal names still hold what it was made from; a missing one does."""
     parents = {Path(parent): made_from for parent, made_from in known["parents"].items()}
     today = {parent: read(parent) for parent in parents}
-    return all(found is None or digest(found) == parents[parent] for parent, found in today.items())
+    return all(known is None or digest(known) == parents[parent] for parent, known in today.items())
 
 
 def recompute(folder: Path) -> str:

@@ -48,7 +48,7 @@ class Flags(Section):
         return self.model_dump(exclude=set(self.own), exclude_none=True)
 
     def what_flags(self) -> dict[str, Any]:
-        """Return the flags of which each value is another result."""
+        """Return the flags whose values decide the result."""
         return {key: value for key, value in self.flags().items() if key not in self._how()}
 
     def how_flags(self) -> dict[str, Any]:
@@ -226,7 +226,7 @@ class Training(Flags):
 
     @property
     def by_score(self) -> bool:
-        """Whether the epochs to average are chosen by their validation score."""
+        """Tell whether the epochs to average are chosen by their validation score."""
         return self.checkpoint in ("average_best", "average_around_best")
 
     def flags(self) -> dict[str, Any]:
