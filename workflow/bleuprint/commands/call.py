@@ -89,5 +89,5 @@ def _say_if_full(folder: Path) -> None:
 
 def _missing(plan: Plan, run: Run) -> str:
     unfinished = (folder for folder in run.needs if not finished(*folder))
-    stage, key = next(unfinished, ("scoring", run.keys["scoring"]))
+    stage, key = next(unfinished, list(run.keys.items())[-1])
     return f"{run.name} is missing: its {stage} stage did not end well; its log is in results/{stage}/{key}."

@@ -15,6 +15,7 @@ from bleuprint.plan.lengths import check_lengths
 from bleuprint.plan.recipe import changed
 
 # Overrides that the report need not name: they have columns of their own, or change no result
+LAST = list(STAGES)[-1]  # its key names a run: it is made of all the others
 UNNAMED = ("recipe=", "corpus=", "model=", "seed=", "runtime.", "report.")
 
 
@@ -182,7 +183,7 @@ def plan(choices: Iterable[Choice]) -> Plan:
             stages[name].setdefault(key, stage)
         keys = {name: stage.key for name, stage in made.items()}
         groups, seed = choice.groups, choice.experiment.seed
-        name = f"{groups['recipe']}-{groups['model']}-seed{seed}-{keys['scoring'][-8:]}"
+        name = f"{groups['recipe']}-{groups['model']}-seed{seed}-{keys[LAST][-8:]}"
         group = short_hash([groups["recipe"], groups["model"], _seedless(chosen.experiment)])
         runs.setdefault(name, Run(name, choice, keys, group, tuple(needs), made["decoding"].others.get("ensemble", ())))
     return Plan(list(runs.values()), stages)
