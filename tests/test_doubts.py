@@ -9,7 +9,7 @@ import yaml
 from conftest import CPU, Snakemake, run_snakemake, stand_ins
 
 from bleuprint.corpus.checks import check, doubts, warnings
-from bleuprint.files import write_lines
+from bleuprint.files import DataError, write_lines
 from bleuprint.text.moses import note
 from bleuprint.text.tokenise import prepare
 from bleuprint.text.unknown import shares
@@ -53,6 +53,27 @@ def test_a_cleaning_that_leaves_little_is_told(tmp_path: Path) -> None:
     (sentence,) = doubts({"parts": {}, "cleaning": cleaning})
     assert sentence.startswith("cleaning keeps only 100 of 1,000 training pairs; left out: 900 (text.max_ratio,")
     assert not doubts({"parts": {}, "cleaning": {"pairs": 1000, "left_out": {"max_ratio": 200}}})
+
+
+@pytest.mark.parametrize("way", [{"min_kept": 0.0}, {"config": CONFIG | {"max_ratio": 3.0}, "min_kept": 0.5}])
+def test_a_cleaning_that_leaves_less_than_half_stops(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], way: dict[str, Any]
+) -> None:
+    write_lines(tmp_path / "raw/train.en", ["one two three", *["one two three four five"] * 3])
+    write_lines(tmp_path / "raw/train.ja", ["ichi ni"] * 4)
+    arguments: dict[str, Any] = {"config": CONFIG | {"valid_every": 2}, "workers": 1}
+    with pytest.raises(DataError) as error:
+        prepare(tmp_path / "raw", tmp_path / "out", **arguments, min_kept=0.5)
+    assert str(error.value) == (
+        "cleaning keeps only 1 of 4 training pairs; in 3 of the others one side has more than text.max_ratio=1.5 times "
+        "as many tokens as the other: raise text.max_ratio (1.5 suits languages like German and English), or train on "
+        'what is left with overrides="runtime.min_kept=0".'
+    )
+    first = "left out by max_ratio: line 2: one two three four five (5 tokens) = ichi ni (2 tokens)"
+    assert capsys.readouterr().out.splitlines()[0] == first and not (tmp_path / "out").exists()
+    write_lines(tmp_path / "raw/valid.en", ["one"])
+    write_lines(tmp_path / "raw/valid.ja", ["ichi"])
+    prepare(tmp_path / "raw", tmp_path / "out", **(arguments | way))
 
 
 def test_subwords_that_no_dictionary_has_are_told(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def shared(one: dict[str, str], other: dict[str, str]) -> list[str]:
         ({"corpus": "multi30k_de_en"}, []),
         ({"overrides": "corpus.bytes=5"}, []),
         # how, not what
-        ({"overrides": "runtime.device=cpu runtime.threads=1 runtime.mirror=x runtime.log_interval=5"}, list(STAGES)),
+        ({"overrides": "runtime.device=cpu runtime.min_kept=0 runtime.mirror=x runtime.log_interval=5"}, list(STAGES)),
         ({"overrides": "corpus.sources=[here] corpus.expected=null corpus.pairs=1"}, list(STAGES)),
         ({"overrides": "runtime.tensorboard=true runtime.jobs_per_gpu=2 report.baseline=transformer"}, list(STAGES)),
         ({"overrides": "scoring.resamples=500"}, ["corpus", "text", "training", "decoding"]),

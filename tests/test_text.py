@@ -19,10 +19,11 @@ from subword_nmt.learn_bpe import learn_bpe
 
 from bleuprint.config.compose import experiments
 from bleuprint.files import DataError, read_lines, write_lines
+from bleuprint.text.cleaning import Limits, fault
 from bleuprint.text.fingerprint import differences, expected, fingerprint
 from bleuprint.text.learn_bpe import learn
 from bleuprint.text.moses import FastTokenizer, detokenise, tokenise
-from bleuprint.text.tokenise import fault, prepare
+from bleuprint.text.tokenise import prepare
 
 CONFIG = {
     "source": "de",
@@ -90,7 +91,7 @@ def test_detokenize_undoes_escapes() -> None:
     ],
 )
 def test_clean_as_clean_corpus_n(source: str, target: str, clean: bool) -> None:
-    assert (fault(source, target, min_tokens=1, max_tokens=175, max_ratio=1.5) is None) is clean
+    assert (fault(source, target, Limits(min_tokens=1, max_tokens=175, max_ratio=1.5)) is None) is clean
 
 
 def raw(folder: Path, **parts: list[str]) -> Path:

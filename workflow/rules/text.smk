@@ -24,11 +24,12 @@ rule tokenise:
         mem_mb=1000,
     params:
         identity=identity("text"),
+        how=how("text", pieces.tokenise),
     shell:
         "folder=results/text/{wildcards.text};"
         " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input};"
-        " python -m bleuprint.text.tokenise --config $folder/config.yaml --raw {input.raw}"
-        " --output {output.tokenized} --cleaning {output.cleaning} --workers {threads}) 2>&1 | tee {log}"
+        " python -m bleuprint.text.tokenise --config $folder/config.yaml --raw {input.raw} --output {output.tokenized}"
+        " --cleaning {output.cleaning} --min-kept {params.how[least]} --workers {threads}) 2>&1 | tee {log}"
 
 
 rule check_text:

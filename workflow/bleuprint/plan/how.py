@@ -25,6 +25,11 @@ def raw_text(plan: Plan, key: str) -> Pieces:
     return {"sources": shlex.join(arguments(plan.stage("corpus", key).experiment.corpus, plan.runtime))}
 
 
+def tokenise(plan: Plan, key: str) -> Pieces:
+    """Return `least`: the share of the training pairs that cleaning must keep."""
+    return {"least": str(plan.runtime.min_kept)}
+
+
 def binarise(plan: Plan, key: str) -> Pieces:
     """Return `expected`, the known fingerprints as JSON, and `difference`, what happens if the text has others."""
     choice = plan.stage("text", key).choice

@@ -2,7 +2,6 @@
 
 import argparse
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -14,9 +13,9 @@ import yaml
 
 from bleuprint.corpus.leaks import without
 from bleuprint.files import DataError, exit_with_message, read_lines, replacing_folder, write_json, write_lines
+from bleuprint.text import cleaning
 from bleuprint.text.tokenisers import TOKENISERS
 
-MAX_TOKEN = 1000  # characters; Moses' clean-corpus-n drops pairs with longer tokens
 CHUNK = 2000  # lines per piece of work
 # Token ends that undoing BPE would join to the next token, or that fairseq takes for its own symbols
 RESERVED = re.compile(r"\S*(?:@@|<s>|<pad>|</s>|<unk>)(?= |$)")
@@ -29,23 +28,8 @@ def tokens_of(lines: list[str], language: str, tokenizer: str, lowercase: bool) 
     return [line.lower() for line in lines] if lowercase else lines
 
 
-def fault(source: str, target: str, min_tokens: int, max_tokens: int, max_ratio: float) -> str | None:
-    """Return by which rule of Moses' clean-corpus-n a tokenised pair is left out; None if it is kept."""
-    if not (source and target):
-        return "empty"
-    pair = source.split(" "), target.split(" ")
-    shorter, longer = sorted(map(len, pair))
-    if shorter < min_tokens:
-        return "min_tokens"
-    if longer > max_tokens:
-        return "max_tokens"
-    if longer > max_ratio * shorter:
-        return "max_ratio"
-    return "long_token" if any(len(token) > MAX_TOKEN for tokens in pair for token in tokens) else None
-
-
 def prepare(
-    raw: Path, output: Path, config: dict[str, Any], workers: int, cleaning: Path | None = None
+    raw: Path, output: Path, config: dict[str, Any], workers: int, left_out: Path | None = None, min_kept: float = 0.0
 ) -> dict[str, tuple[int, int]]:
     """Tokenise every part of `raw`, clean the training pairs, and split validation off where there is none.
 
@@ -56,17 +40,19 @@ def prepare(
         output: folder for the tokenised PART.LANGUAGE files, and `train.both`, which BPE is learnt on.
         config: the text stage's slice.
         workers: processes.
-        cleaning: file for what cleaning left out of the training pairs: `pairs`, and `left_out`, their number by rule.
+        left_out: file for what cleaning left out of the training pairs: `pairs`, and `left_out`, their number by rule.
+        min_kept: the share of the training pairs that cleaning must keep, 0 to 1.
 
     Returns:
         For each part its pairs before and after.
 
     Raises:
-        DataError: no pair is left in a part, or BPE or fairseq would change a token.
+        DataError: no pair is left in a part, cleaning keeps too few training pairs, or BPE or fairseq would change
+            a token.
     """
     languages = config["source"], config["target"]
     parts = sorted({path.stem for path in raw.glob(f"*.{languages[0]}")})
-    limits = config["min_tokens"], config["max_tokens"], config["max_ratio"]
+    limits = cleaning.Limits(config["min_tokens"], config["max_tokens"], config["max_ratio"])
     pairs: dict[str, list[tuple[str, str]]] = {}
     before = {}
     with ProcessPoolExecutor(workers) as pool:
@@ -80,11 +66,11 @@ def prepare(
             before[part] = len(pairs[part])
             for side, language in enumerate(languages):
                 _check((pair[side] for pair in pairs[part]), raw / f"{part}.{language}")
-    faults = [fault(*pair, *limits) for pair in pairs["train"]]
+    faults = [cleaning.fault(*pair, limits) for pair in pairs["train"]]
+    cleaning.check_kept(pairs["train"], faults, limits, min_kept)
     pairs["train"] = [pair for pair, reason in zip(pairs["train"], faults, strict=True) if reason is None]
-    if cleaning is not None:
-        left_out = Counter(reason for reason in faults if reason is not None)
-        write_json(cleaning, {"pairs": len(faults), "left_out": dict(left_out.most_common())})
+    if left_out is not None:
+        write_json(left_out, cleaning.figures(faults))
     decontaminate, clean = config.get("decontaminate", False), len(pairs["train"])
     if decontaminate:  # before the split, so that no test pair is split off either
         pairs["train"] = without(pairs["train"], [pair for part in parts if part != "train" for pair in pairs[part]])
@@ -140,6 +126,7 @@ def main() -> None:
     parser.add_argument("--raw", type=Path, required=True, help="the corpus stage's PART.LANGUAGE files")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--cleaning", type=Path, required=True, help="JSON file for what was left out")
+    parser.add_argument("--min-kept", type=float, default=0.0, help="share of the training pairs to keep at least")
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
@@ -147,7 +134,7 @@ def main() -> None:
         if note := TOKENISERS[config["tokenizer"]].note(language):
             print(f"Note: {note}")
     with replacing_folder(arguments.output) as folder:
-        counts = prepare(arguments.raw, folder, config, arguments.workers, arguments.cleaning)
+        counts = prepare(arguments.raw, folder, config, arguments.workers, arguments.cleaning, arguments.min_kept)
     for part, (before, after) in counts.items():
         print(f"{part}: {after:,} pairs" + (f" of {before:,} raw" if before else ", split off train"))
 

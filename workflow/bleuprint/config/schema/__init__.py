@@ -110,6 +110,8 @@ class Runtime(Section):
     """A folder that is searched for a corpus' files before any source, or null."""
     fingerprint: Literal["error", "warning"]
     """What happens if the text differs from the corpus' `expected`: `error` stops, `warning` continues."""
+    min_kept: Annotated[float, Field(ge=0, le=1)]
+    """The share of the training pairs that cleaning must keep; the text stage stops if it keeps fewer."""
     log_interval: PositiveInt
     """Updates between two lines of the training log."""
     tensorboard: bool
