@@ -1,8 +1,10 @@
 """The corpus stage: downloads from a server that misbehaves, archives, aligned lines, the generated corpus."""
 
+import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import re
 import shutil
 import signal
@@ -13,7 +15,7 @@ import sys
 import tarfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +27,7 @@ from typing import Any
 
 import pytest
 import yaml
+from backports import zstd
 
 from bleuprint.config.compose import experiments
 from bleuprint.config.local_text import local_file
@@ -652,21 +655,59 @@ def test_real_archive(data: Path) -> None:
 # Line-aligned files
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz"])
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": zstd.compress,
+}
+
+
+@pytest.mark.parametrize("suffix", PACK)
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""])
 def test_lines_are_split_at_line_feeds_only(suffix: str, end: str, tmp_path: Path) -> None:
     lines = ["Ein\u2028Satz", "", "zwei\x0c\x85\x1c", "drei\rvier"]
     text = ("\ufeff" + ("\r\n" if end == "\r\n" else "\n").join(lines) + end).encode()
     path = tmp_path / f"train.de{suffix}"
-    path.write_bytes(gzip.compress(text) if suffix else text)
+    path.write_bytes(PACK[suffix](text))
     assert local_file(str(tmp_path / "train"), "de") == path
     assert read_text(path) == lines
+    assert read_text(path.rename(tmp_path / "packed.de")) == lines  # the content decides
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("Grüße\n".encode("utf-16"), "is UTF-16; convert it with iconv -f UTF-16 -t UTF-8"),
+        ("Hello, world\n".encode("utf-16-le"), "is not UTF-8, but probably UTF-16; convert it with"),
+        ("Hello, world\n".encode("utf-16-be"), "is not UTF-8, but probably UTF-16; convert it with"),
+        ("Hello\n".encode("utf-32"), "is UTF-32; convert it with iconv -f UTF-32 -t UTF-8"),
+        (gzip.compress(b"PK\x03\x04..."), "is a zip archive; unpack it"),
+        (b'\n<?xml version="1.0"?>\n<mteval>', "is XML or SGML; write one sentence a line"),
+        (b'<refset setid="t" srclang="any">', "grep '<seg' FILE | sed 's/<[^>]*>//g'"),
+    ],
+    ids=["utf-16", "utf-16-le", "utf-16-be", "utf-32", "zip", "xml", "sgm"],
+)
+def test_a_file_that_is_no_plain_text_is_named(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "train.de"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_text(path)
 
 
 def test_what_is_not_utf8_is_named(tmp_path: Path) -> None:
     path = tmp_path / "train.de"
     path.write_bytes("gut\nschön\n".encode("latin-1"))
     with pytest.raises(DataError, match=re.escape(f"{path}, line 2: not UTF-8 (byte 0xf6)")):
+        read_text(path)
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in PACK if suffix])
+def test_a_compressed_file_that_is_cut_short_is_named(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"train.de{suffix}"
+    path.write_bytes(PACK[suffix](b"ein Satz\n" * 100)[:-6])
+    with pytest.raises(DataError, match=re.escape(f"{path}: the file is cut short or damaged")):
         read_text(path)
 
 
@@ -680,7 +721,7 @@ def test_damaged_gz_is_named(damage: str, tmp_path: Path) -> None:
 
 
 def test_missing_local_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"train.de: no such file, nor .*train.de.gz; check corpus.train"):
+    with pytest.raises(DataError, match=r"train.de: no such file, nor with .gz, .bz2, .xz, .zst added; check corp"):
         local_file(str(tmp_path / "train"), "de")
 
 

@@ -35,14 +35,15 @@ from test_corpus import LANGUAGES, MEMBERS, archive
 from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.config.flags import argv, shell
 from bleuprint.config.schema import Files
-from bleuprint.corpus import iwslt14, lines
+from bleuprint.corpus import iwslt14, packed
 from bleuprint.corpus.iwslt14 import read_archive
 from bleuprint.corpus.lines import check_aligned, hold_out, read_text
 from bleuprint.decoding.hypotheses import hypotheses
 from bleuprint.files import DataError, decode_lines, read_lines, write_lines
 from bleuprint.scoring.metrics import score, sentence_scores
 from bleuprint.text import moses, tokenise
-from bleuprint.text.tokenise import fault, prepare, tokens_of
+from bleuprint.text.cleaning import Limits, fault
+from bleuprint.text.tokenise import prepare, tokens_of
 from bleuprint.training.progress import Display, metrics_of, tidy
 
 FUZZ = int(os.environ.get("FUZZ", "0"))  # how many times as many inputs as in `make test`, and ever other ones
@@ -290,7 +291,7 @@ def test_each_pair_is_kept_in_its_place_or_removed_by_rule(
         ]
         for part, pairs in raw.items()
     }
-    clean = [pair for pair in tokens["train"] if fault(*pair, 1, 175, 1.5) is None]
+    clean = [pair for pair in tokens["train"] if fault(*pair, Limits(1, 175, 1.5)) is None]
     expected = {
         "train": [pair for number, pair in enumerate(clean, 1) if number % 3],
         "valid": clean[2::3],
@@ -485,7 +486,7 @@ def zeros(path: Path, size: int) -> Path:
 def test_100_gb_of_zeros_are_refused_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = zeros(tmp_path / "x.de.gz", 100 << 30)
     assert path.stat().st_size < 120e6
-    monkeypatch.setattr(lines, "LIMIT", 1 << 24)
+    monkeypatch.setattr(packed, "LIMIT", 1 << 24)
     with pytest.raises(DataError, match=r"x.de.gz: refused, it unpacks to more than 16,777,216 bytes; if it should"):
         read_text(path)
     with pytest.raises(DataError, match="refused, it unpacks to more than 268,435,456 bytes"):

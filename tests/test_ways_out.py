@@ -16,7 +16,7 @@ from ways_out import accept, in_a_folder
 from bleuprint.commands import disk, replay
 from bleuprint.commands.runs import SORTED_BY, ordered
 from bleuprint.config.stages import STAGES
-from bleuprint.corpus import lines
+from bleuprint.corpus import lines, packed
 from bleuprint.files import Damaged, DataError, decode_lines
 from bleuprint.plan.lengths import limits
 from bleuprint.record import folder, provenance, seal
@@ -42,7 +42,7 @@ def test_text_that_is_not_utf8_is_converted() -> None:
 
 
 def test_a_large_file_is_unpacked_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "LIMIT", 9)
+    monkeypatch.setattr(packed, "LIMIT", 9)
     Path("text.de.gz").write_bytes(gzip.compress(b"0123456789\n"))
     with pytest.raises(DataError, match="unpack it yourself"):
         lines.read_text(Path("text.de.gz"))

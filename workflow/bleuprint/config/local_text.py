@@ -5,20 +5,22 @@ from pathlib import Path
 
 from bleuprint.files import DataError, sha256
 
-BYTES_PER_LINE, COMPRESSED = 75, 25  # of a sentence, in a plain file and in a .gz
+BYTES_PER_LINE, COMPRESSED = 75, 25  # of a sentence, in a plain file and in a compressed one
+SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 
 
 def local_file(prefix: str, language: str) -> Path:
-    """Return the path of PREFIX.LANGUAGE or PREFIX.LANGUAGE.gz.
+    """Return the path of PREFIX.LANGUAGE, or of such a file with one of SUFFIXES.
 
     Raises:
-        DataError: neither exists.
+        DataError: none exists.
     """
     plain = Path(f"{prefix}.{language}")
-    for path in (plain, Path(f"{plain}.gz")):
+    for path in (plain, *(Path(f"{plain}{suffix}") for suffix in SUFFIXES)):
         if path.is_file():
             return path
-    raise DataError(f"{plain}: no such file, nor {plain}.gz; check corpus.train, corpus.valid and corpus.test")
+    suffixes = ", ".join(SUFFIXES)
+    raise DataError(f"{plain}: no such file, nor with {suffixes} added; check corpus.train, corpus.valid, corpus.test")
 
 
 @cache
@@ -29,4 +31,4 @@ def content_hash(path: Path) -> str:
 
 def estimated_lines(path: Path) -> int:
     """Return about how many lines a text file has, from its size."""
-    return path.stat().st_size // (COMPRESSED if path.suffix == ".gz" else BYTES_PER_LINE)
+    return path.stat().st_size // (COMPRESSED if path.suffix in SUFFIXES else BYTES_PER_LINE)

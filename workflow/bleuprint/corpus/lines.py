@@ -1,35 +1,20 @@
-"""Read and check line-aligned text files, plain or gzip'd: published ones (Multi30k) and the user's own."""
+"""Read and check line-aligned text files, published ones (Multi30k) and the user's own."""
 
-import gzip
-import zlib
 from pathlib import Path
 
+from bleuprint.corpus.packed import unpacked
 from bleuprint.files import DataError, decode_lines
-
-LIMIT = 1 << 30  # bytes that a .gz file may unpack to: a small file could fill any memory
 
 Parts = dict[str, list[str]]  # "train.de" → lines
 
 
 def read_text(path: Path) -> list[str]:
-    """Return the lines of a UTF-8 file, gzip'd if its name ends in .gz, without byte order mark and CRs at line ends.
+    """Return the lines of a UTF-8 file, compressed or not, without byte order mark and CRs at line ends.
 
     Raises:
-        DataError: the file is damaged, is not UTF-8, or unpacks to more than LIMIT bytes.
+        DataError: the file is damaged, is not UTF-8, is no plain text, or unpacks to more than packed.LIMIT bytes.
     """
-    if path.suffix == ".gz":
-        try:
-            with gzip.open(path) as stream:
-                data = stream.read(LIMIT + 1)
-        except (EOFError, zlib.error, OSError) as error:
-            raise DataError(f"{path}: the file is cut short or damaged ({error}).") from None
-        if len(data) > LIMIT:
-            raise DataError(
-                f"{path}: refused, it unpacks to more than {LIMIT:,} bytes; if it should, unpack it yourself."
-            )
-    else:
-        data = path.read_bytes()
-    return [line.removesuffix("\r") for line in decode_lines(data.removeprefix(b"\xef\xbb\xbf"), path)]
+    return [line.removesuffix("\r") for line in decode_lines(unpacked(path), path)]
 
 
 def check_aligned(parts: Parts, languages: tuple[str, str], where: str) -> None:
