@@ -10,6 +10,7 @@ from made_up import make_run, noisy
 from measure import CORES, measure, prepared
 
 from bleuprint.config.compose import experiments
+from bleuprint.plan.choices import without_auto
 
 
 def bench_report(folder: Path, archive: Path) -> dict[str, float]:
@@ -19,7 +20,8 @@ def bench_report(folder: Path, archive: Path) -> dict[str, float]:
     """
     (raw,) = (prepared(folder, archive).parents[1] / "corpus").glob("*/raw")
     texts = [(raw / f"test.{language}").read_text("utf-8").splitlines() for language in ("de", "en")]
-    metrics = {name: metric.model_dump() for name, metric in experiments({})[0].experiment.scoring.metrics.items()}
+    experiment = without_auto(experiments({})[0].experiment)
+    metrics = {name: metric.model_dump() for name, metric in experiment.scoring.metrics.items()}
     jobs = [
         {"model": model, "seed": seed, "hypotheses": noisy(texts[1], share, seed), "source": texts[0]}
         | {"references": texts[1], "resamples": 1000, "metrics": metrics}

@@ -9,17 +9,26 @@ from typing import Any
 import pytest
 import sacrebleu
 
-from bleuprint.config.compose import experiments
+from bleuprint.config.compose import ConfigError, experiments
+from bleuprint.config.schema import Experiment
 from bleuprint.files import DataError
+from bleuprint.scoring import languages
+from bleuprint.scoring.languages import with_tokenizers
 from bleuprint.scoring.metrics import score, sentence_scores
 
 HYPOTHESES = ["the cat sat on the mat .", "It 's a Dog ."]
 REFERENCES = ["The cat sat on the mat .", "it 's a small dog ."]
 
 
+def chosen(words: str = "") -> Experiment:
+    """Return the default experiment, or one of own text, with a tokeniser in place of each `auto`."""
+    local = f"corpus=local corpus.train=x {words}" if words else ""
+    (choice,) = experiments({"overrides": local})
+    return with_tokenizers(choice.experiment)
+
+
 def metrics() -> dict[str, dict[str, Any]]:
-    (choice,) = experiments({})
-    return {name: metric.model_dump() for name, metric in choice.experiment.scoring.metrics.items()}
+    return {name: metric.model_dump() for name, metric in chosen().scoring.metrics.items()}
 
 
 @pytest.mark.parametrize("name", ["chrf", "bleu", "ter"])
@@ -100,3 +109,42 @@ def test_the_command_writes_scores_and_refuses_in_one_line(tmp_path: Path) -> No
     refused = run("short")
     assert refused.returncode == 1
     assert refused.stderr == "bleuprint: 2 hypotheses cannot be scored against 1 references.\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "tokenizer"),
+    [("en", "13a"), ("fr_CA", "13a"), ("zh", "zh"), ("zho_Hans", "zh"), ("th", "char"), ("mya", "char")],
+)
+def test_the_tokeniser_suits_the_target(target: str, tokenizer: str) -> None:
+    metrics = chosen(f"target={target} source=xx").scoring.metrics
+    assert metrics["sacrebleu_lc"].tokenize == tokenizer
+    # Moses' tokens of a text without spaces are no words, unless the text came tokenised
+    assert ("bleu_tok_lc" in metrics) is (tokenizer == "13a")
+    assert "bleu_tok_lc" in chosen(f"target={target} source=xx text.tokenizer=none").scoring.metrics
+
+
+def test_perfect_chinese_scores_100() -> None:
+    """For 13a a sentence without spaces is one token, so that there is no four-gram to match."""
+    lines = ["有人提议应将其头衔改为议员", "整个政坛担心这会惹来嘲笑"] * 5
+    metric = chosen("target=zh source=en").scoring.metrics["sacrebleu_lc"].model_dump()
+    assert score(metric, lines, lines, 100)["score"] == pytest.approx(100)
+    assert score(metric | {"tokenize": "13a"}, lines, lines, 100)["score"] < 100
+
+
+def test_a_tokeniser_that_is_not_installed_is_named_with_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(languages, "find_spec", lambda module: None if module in ("MeCab", "mecab_ko") else module)
+    for target, extra in (("ja", "ja"), ("kor", "ko")):
+        with pytest.raises(
+            ConfigError, match=rf'pip install "sacrebleu\[{extra}\]==[0-9.]+", or set (\S+=char)'
+        ) as error:
+            chosen(f"target={target} source=en")
+        word = str(error.value).rpartition(" ")[2]
+        assert chosen(f"target={target} source=en {word}").scoring.metrics["sacrebleu_lc"].tokenize == "char"
+    monkeypatch.setattr(languages, "find_spec", lambda module: module)
+    assert chosen("target=ja source=en").scoring.metrics["sacrebleu_lc"].tokenize == "ja-mecab"
+
+
+def test_a_metric_has_to_be_left() -> None:
+    words = "target=th source=en ~scoring.metrics.chrf ~scoring.metrics.sacrebleu_lc"
+    with pytest.raises(ConfigError, match="no metric suits th, whose words are not separated by spaces"):
+        chosen(words)

@@ -1,4 +1,4 @@
-"""Check the names that registries above the schema give a meaning to, before any job.
+"""Check the names that registries above the schema give a meaning to, and choose what `auto` means, before any job.
 
 The schema takes any word for them, so that a new metric or tokeniser is added in its registry alone.
 """
@@ -7,8 +7,19 @@ from collections.abc import Collection
 
 from bleuprint.config.compose import ConfigError
 from bleuprint.config.schema import Experiment
+from bleuprint.decoding.engine import with_engine
+from bleuprint.scoring.languages import with_tokenizers
 from bleuprint.scoring.metrics import METRICS
 from bleuprint.text.tokenisers import TOKENISERS
+
+
+def without_auto(experiment: Experiment) -> Experiment:
+    """Return the experiment with what it means by each `auto`, which the config alone decides.
+
+    Raises:
+        ConfigError: the engine cannot decode as asked, or a tokeniser of a metric is not installed.
+    """
+    return with_tokenizers(with_engine(experiment))
 
 
 def check_choices(experiment: Experiment) -> None:

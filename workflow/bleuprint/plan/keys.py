@@ -7,9 +7,8 @@ from typing import Any
 from bleuprint.config.compose import Choice, ConfigError, experiments
 from bleuprint.config.schema import Experiment, Runtime
 from bleuprint.config.stages import STAGES, ancestors
-from bleuprint.decoding.engine import with_engine
 from bleuprint.files import canonical, exit_with_message, short_hash
-from bleuprint.plan.choices import check_choices
+from bleuprint.plan.choices import check_choices, without_auto
 from bleuprint.plan.fairseq_flags import check
 from bleuprint.plan.lengths import check_lengths
 from bleuprint.plan.recipe import changed
@@ -176,7 +175,7 @@ def plan(choices: Iterable[Choice]) -> Plan:
         for section in ("runtime", "report"):
             if getattr(first, section) != getattr(choice.experiment, section):
                 raise ConfigError(f"{section}: cannot be swept, it does not change what is computed; give one value")
-        chosen = replace(choice, experiment=with_engine(choice.experiment))
+        chosen = replace(choice, experiment=without_auto(choice.experiment))
         needs: dict[tuple[str, str], Stage] = {}
         made = {name: _stage(name, chosen, needs) for name in STAGES}
         for (name, key), stage in needs.items():

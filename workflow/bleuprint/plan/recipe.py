@@ -7,7 +7,7 @@ from bleuprint.config.compose import Choice, experiments
 from bleuprint.config.differences import differing
 from bleuprint.config.schema import Experiment
 from bleuprint.config.stages import STAGES
-from bleuprint.decoding.engine import with_engine
+from bleuprint.plan.choices import without_auto
 
 # Keys that a recipe's published score does not hang on
 FREE = {"training.fp16", "training.deterministic", "decoding.max_tokens"}
@@ -30,7 +30,8 @@ def _results(experiment: Experiment) -> dict[str, Any]:
     """Return what decides the score that is compared with the published one, and that score, without the seed."""
     sections = ("corpus", "text", "model", "training")
     values = {section: getattr(experiment, section).identity() for section in sections}
-    values["decoding"] = STAGES["decoding"].slice(with_engine(experiment))
+    experiment = without_auto(experiment)
+    values["decoding"] = STAGES["decoding"].slice(experiment)
     values["corpus"] |= {"decontaminate": experiment.corpus.decontaminate}
     values |= {"source": experiment.source, "target": experiment.target}
     if (expected := experiment.expected) is not None:

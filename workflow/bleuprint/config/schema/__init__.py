@@ -61,8 +61,9 @@ class Metric(Section):
     text with the corpus' raw reference."""
     lowercase: bool
     """Ignore case."""
-    tokenize: Literal["none", "13a", "intl", "char", "zh"] | None = None
-    """sacrebleu's tokeniser, for `bleu`: `none`, `13a`, `intl`, `char` or `zh`."""
+    tokenize: Literal["auto", "none", "13a", "intl", "char", "zh", "ja-mecab", "ko-mecab"] | None = None
+    """sacrebleu's tokeniser, for `bleu`: `none`, `13a`, `intl`, `char`, `zh`, `ja-mecab` or `ko-mecab`; `auto`: one
+    that suits the target language."""
 
 
 class Scoring(Section):
