@@ -15,6 +15,7 @@ shell.prefix(
 
 from bleuprint.commands.call import after_failure, after_success, begin
 from bleuprint.commands.called import cores, planned_call
+from bleuprint.report import OUTPUTS
 
 PLAN = planned_call(workflow, config)
 CORES = cores(workflow)
@@ -22,8 +23,7 @@ CORES = cores(workflow)
 
 rule all:
     input:
-        "results/report/index.html",
-        "results/report/comparison.json",
+        [f"results/report/{name}" for name in OUTPUTS],
 
 
 include: "workflow/rules/common.smk"

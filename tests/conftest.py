@@ -174,6 +174,8 @@ folder.mkdir(parents=True, exist_ok=True)
 with zipfile.ZipFile(folder / "checkpoint_best.pt", "w") as archive:
     archive.writestr(zipfile.ZipInfo("archive/data.pkl"), pickle.dumps({"model": {}}, protocol=2))
     archive.writestr(zipfile.ZipInfo("archive/version"), "3")
+if "CHECKPOINT" in os.environ and "transformer" in flag("--arch"):  # a model that can be converted
+    shutil.copy(os.environ["CHECKPOINT"], folder / "checkpoint_best.pt")
 if "FAIL" in os.environ and os.environ["FAIL"] in " ".join(["1", *sys.argv]):
     sys.exit(1)
 if "HANG" in os.environ:
@@ -209,7 +211,7 @@ def stand_ins(parent: Path) -> dict[str, str]:
     for name, body in FAKES.items():
         # $TIMES: when and on what each ran, for tests of jobs side by side
         script = f"""#!{sys.executable}
-import json, os, pickle, sys, time, zipfile
+import json, os, pickle, shutil, sys, time, zipfile
 from pathlib import Path
 flag = lambda name: sys.argv[sys.argv.index(name) + 1]
 began = time.monotonic()

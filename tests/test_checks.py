@@ -222,7 +222,7 @@ def test_decontaminate_leaves_no_leak(
     assert before["test"]["in_train_normalised"] == 5 and before["warnings"].count("WARNING") == 2
     assert capsys.readouterr().out == ""
     prepare(folder, tmp_path / "out/tokenized", CONFIG | {"decontaminate": True}, 1)
-    assert capsys.readouterr().out == "train: 6 pairs left out that validation or test set holds too\n"
+    assert capsys.readouterr().err == "train: 6 pairs left out that validation or test set holds too\n"
     after = checked_text(tmp_path / "out/tokenized")
     for part in ("valid", "test"):
         assert [after[part][name] for name in LEAKS[:2]] == [0, 0]
@@ -244,7 +244,7 @@ def test_decontaminate_where_validation_is_split_off_train(
     test, valid = (set(read_lines(tmp_path / f"out/tokenized/{part}.de")) for part in ("test", "valid"))
     assert valid.isdisjoint(test)
     left_out = len(twice) - counts["train"][1] - counts["valid"][1]
-    assert capsys.readouterr().out == f"train: {left_out:,} pairs left out that validation or test set holds too\n"
+    assert capsys.readouterr().err == f"train: {left_out:,} pairs left out that validation or test set holds too\n"
     assert left_out > 30
 
 

@@ -194,7 +194,7 @@ def test_from_the_sample_archive_to_scores_of_all_sentences(data: Path, sample_t
     overrides = f"{sample_overrides(data)} {options}"
     result = run_snakemake(sample_text, "--config", "model=transformer_tiny", overrides, env=CPU)
     assert result.returncode == 0, result.stderr
-    assert "tokenise" not in result.stderr  # the text stage was reused
+    assert "tokenising" not in result.stderr  # the text stage was reused
     (row,) = report(sample_text)
     assert row["sentences"] == 6750
     folder = sample_text / "results/runs" / row["run"]

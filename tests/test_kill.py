@@ -114,7 +114,7 @@ def test_a_killed_snakemake_needs_no_unlocking(
         again = snakemake(*TINY, env=fake_fairseq)
     assert again.returncode == 0, again.stderr
     assert "that a killed snakemake left at work here" in again.stderr
-    assert "tokenise" not in again.stderr
+    assert "tokenising" not in again.stderr
 
 
 def test_without_locks_a_call_goes_on_with_a_warning(
@@ -244,12 +244,12 @@ rm disk/filler
 @pytest.mark.parametrize("moment", ["text/*/tokenized", "training/*/checkpoints/checkpoint_last.pt"])
 def test_a_full_disk_stops_with_one_sentence_and_resumes(tmp_path: Path, moment: str) -> None:
     (tmp_path / "disk").mkdir()
-    call = [*SNAKEMAKE, moment.split("/")[0], "--config", *FEW]
+    call = [*SNAKEMAKE, "--verbose", moment.split("/")[0], "--config", *FEW]
     command = ["unshare", "-rm", "bash", "-c", FULL.format(moment=moment), "bash", *call]
     result = subprocess.run(command, cwd=tmp_path, env=os.environ | drill.CPU)
     first = (tmp_path / "first.log").read_text()
     said = [line for line in first.splitlines() if line.startswith("bleuprint: the disk")]
-    assert said and "is full; make room, and the same command goes on." in said[-1], first
+    assert said and "is full; make room, and the same command resumes." in said[-1], first
     assert ("rule train:" in first) == moment.startswith("training")
     assert result.returncode == 0, (tmp_path / "second.log").read_text()[-3000:]
 

@@ -287,6 +287,13 @@ def test_scores_that_were_deleted_are_computed_again_for_the_next_report(copy: F
     assert copy.demo().endswith("status 0")
 
 
+def test_a_file_of_the_report_that_was_deleted_is_written_again(copy: Folder) -> None:
+    files = [copy.only(f"results/report/{name}") for name in ("scores.json", "scores.md")]
+    for file in files:
+        file.unlink()
+    assert copy.demo().endswith("status 0") and all(file.exists() for file in files)
+
+
 def test_times_follow_the_seals(copy: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy.path)
     demo = plan(experiments({"recipe": "demo", "overrides": SMALL.removeprefix("overrides=")}))

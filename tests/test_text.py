@@ -248,7 +248,7 @@ def test_the_config_expects_what_is_known_of_the_full_archive(data: Path) -> Non
 def test_nothing_is_trained_on_text_that_is_not_as_expected(data: Path, sample_text: Path) -> None:
     """The sample archive is no full one: an error with a table, or a warning if the user says so."""
     overrides = sample_overrides(data).replace("corpus.expected=null", "runtime.device=cpu training.max_update=1")
-    stopped = run_snakemake(sample_text, "training", "--forcerun", "binarise", "--config", overrides)
+    stopped = run_snakemake(sample_text, "training", "--verbose", "--forcerun", "binarise", "--config", overrides)
     assert stopped.returncode != 0
     last = stopped.stderr[stopped.stderr.rindex("bleuprint: this is not the text that the corpus' config expects:") :]
     assert [line.split() for line in last.splitlines() if "lines train" in line] == [

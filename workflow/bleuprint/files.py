@@ -151,7 +151,7 @@ def locked(file: int) -> bool:
 
 def full(folder: Path) -> str:
     """Return the sentence for a full disk."""
-    return f"the disk of {folder} is full; make room, and the same command goes on."
+    return f"the disk of {folder} is full; make room, and the same command resumes."
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -1,3 +1,4 @@
+from bleuprint.report import OUTPUTS
 from bleuprint.report.groups import checked
 
 BASELINE = checked([run.description for run in PLAN.runs], PLAN.baseline)
@@ -5,8 +6,7 @@ BASELINE = checked([run.description for run in PLAN.runs], PLAN.baseline)
 
 rule report:
     input:
-        "results/report/index.html",
-        "results/report/comparison.json",
+        [f"results/report/{name}" for name in OUTPUTS],
 
 
 rule gather_run:
@@ -35,7 +35,7 @@ rule write_report:
     output:
         page=report("results/report/index.html", caption="../report/page.rst", category="Comparison"),
         tsv=report("results/report/scores.tsv", caption="../report/scores.rst", category="Comparison"),
-        others=[f"results/report/{name}" for name in ("scores.json", "scores.txt", "scores.md", "comparison.json")],
+        others=[f"results/report/{name}" for name in OUTPUTS if name not in ("index.html", "scores.tsv")],
     log:
         "results/report/report.log",
     conda:

@@ -26,10 +26,13 @@ rule tokenise:
         identity=identity("text"),
         how=how("text", pieces.tokenise),
     shell:
+        # As in corpus.smk, the terminal shows standard error, and the log all
         "folder=results/text/{wildcards.text};"
-        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input};"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input}) > {log} 2>&1;"
+        " (BASH_XTRACEFD=8; set -x;"
         " python -m bleuprint.text.tokenise --config $folder/config.yaml --raw {input.raw} --output {output.tokenized}"
-        " --cleaning {output.cleaning} --min-kept {params.how[least]} --workers {threads}) 2>&1 | tee {log}"
+        " --cleaning {output.cleaning} --min-kept {params.how[least]} --workers {threads})"
+        " 8>> {log} 2>&1 >> {log} | tee -a {log} >&2"
 
 
 rule check_text:
@@ -52,8 +55,8 @@ rule check_text:
     params:
         languages=what("text", "--source {0.source} --target {0.target}".format),
     shell:
-        "(set -x; python -m bleuprint.corpus.checks --text {input.tokenized} {params.languages}"
-        " --cleaning {input.cleaning} --output {output}) 2>&1 | tee {log}"
+        "(BASH_XTRACEFD=8; set -x; python -m bleuprint.corpus.checks --text {input.tokenized} {params.languages}"
+        " --cleaning {input.cleaning} --output {output}) 8> {log} 2>&1 | tee -a {log} >&2"
 
 
 rule learn_bpe:

@@ -41,4 +41,4 @@ rule train:
         " --log $folder/train.log --metrics $folder/metrics.jsonl {params.how[progress]};"
         " (set -x; python -m bleuprint.training.checkpoint --save-dir $folder/checkpoints {params.how[checkpoint]}"
         " --output $folder/checkpoint.pt; python -m bleuprint.record.seal $folder) 2>&1"
-        " | tee -a {log} $folder/train.log >&2"
+        " | tee -a {log} $folder/train.log | {{ grep '^bleuprint: ' >&2 || true; }}"

@@ -15,6 +15,7 @@ from bleuprint.machine import endings, memory
 from bleuprint.plan.explain import finished, planned_folders
 from bleuprint.plan.keys import Plan, Run
 from bleuprint.record.provenance import RUNS
+from bleuprint.widths import columns, wrapped
 
 SCORES = Path("results/report/scores.txt")
 
@@ -74,7 +75,7 @@ def after_success(workflow: Any) -> None:
     """Show the scores, if they were asked for."""
     atexit.unregister(_say_if_full)
     if _reports(workflow) and SCORES.exists():  # with --touch there may be none
-        print(SCORES.read_text(encoding="utf-8"), end="")
+        print(wrapped(SCORES.read_text(encoding="utf-8").rstrip("\n"), columns(sys.stdout)))
 
 
 def _reports(workflow: Any) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bleuprint.commands.alone import forget_killed, say_if_read_only
+from bleuprint.commands.terminal import concise
 from bleuprint.files import DataError, exit_with_message
 from bleuprint.plan.explain import explain_dry_run
 from bleuprint.plan.keys import Plan, planned
@@ -30,6 +31,7 @@ def planned_call(workflow: Any, config: Mapping[str, Any]) -> Plan:
     plan = planned(config)
     settle(plan)
     explain_dry_run(workflow, plan)
+    concise(workflow, plan)
     return plan
 
 

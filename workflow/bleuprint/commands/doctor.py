@@ -22,6 +22,7 @@ from bleuprint.plan.explain import to_compute
 from bleuprint.plan.fairseq_flags import PLUGIN
 from bleuprint.plan.keys import Plan, Stage
 from bleuprint.training import kept
+from bleuprint.widths import columns, shorten
 
 PAIR = 250  # bytes of a raw pair, about; a text stage holds it about six times
 STATE = 12  # bytes of a weight in a checkpoint: itself and Adam's two moments, in float32
@@ -199,13 +200,18 @@ def doctor(plan: Plan) -> int:
     missing = to_compute(plan)
     rows = [*installation.checks(plan), *room(plan, missing), *sources(plan, missing)]
     table = [[what, found, "PROBLEM" if said else "ok"] for what, found, said in rows]
-    print(tabulate(table, headers=["check", "found", ""], disable_numparse=True), flush=True)
+    terminal = columns(sys.stdout)
+    names = max(len(what) for what, _, _ in rows)
+    widths = [None, max(20, terminal - names - len("  PROBLEM  ")), None] if terminal else None
+    print(tabulate(table, headers=["check", "found", ""], disable_numparse=True, maxcolwidths=widths), flush=True)
     wrong = [said for _, _, said in rows if said] + refusals(plan, missing, threads)
     headers = ["training", "updates", "tokens/s", "time", "a checkpoint"]
     no_gpu = any(what == "GPU" and said for what, _, said in rows)
     cost, failed = ([], []) if no_gpu else costs(plan, missing, threads)
     wrong += failed
     if cost:
+        if terminal:
+            cost = [[shorten(name, max(20, terminal - 52)), *others] for name, *others in cost]
         print(f"\n{tabulate(cost, headers=headers, disable_numparse=True)}")
         print(f"\nWithout validation; timed just now on {'a GPU' if uses_gpu(plan.runtime) else f'{threads} threads'}.")
     elif no_gpu:

@@ -10,15 +10,19 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 from tqdm import tqdm
 
 from bleuprint.commands.alone import CURRENT, alive, current
 from bleuprint.config.stages import STAGES
 from bleuprint.record import seal
 from bleuprint.training.progress import begins, fraction, metrics_of
+from bleuprint.widths import shorten
 
 TAIL = 200_000  # bytes read from the end of a training's log
 COLUMNS = ("run", "stage", "state", "epoch", "updates", "loss", "BLEU", "words/s", "left", "device")
+LESS = ("device", "words/s", "updates", "BLEU", "epoch")  # columns that a narrow terminal does without, in this order
+READABLE, GAP = 28, 2  # columns that a shortened name should have at least, and columns between two columns
 SILENT = 10  # minutes without a new line in its log after which a stage counts as silent
 WAITING = b"(waiting for a free GPU)\n"  # the end of a log while bleuprint.machine.lease waits
 LEASED = re.compile(rb"^CUDA_VISIBLE_DEVICES=(\S+)$", re.MULTILINE)
@@ -127,12 +131,27 @@ def _head(log: Path) -> bytes:
         return file.read(20_000)
 
 
-def table(states: list[State]) -> Table:
-    """Render the states as a table for the terminal."""
-    rendered = Table(*COLUMNS, box=None, header_style="bold", pad_edge=False)
-    for row in states:
-        style = {"running": "bold", "done": "green", "stopped": "red", "damaged": "red"}.get(row.state, "dim")
-        rendered.add_row(*row.cells(), style=style)
+def table(states: list[State], width: int) -> Table:
+    """Render the states as a table that is whole in `width` columns.
+
+    Where there is no room, columns of LESS are left out, and names shortened; seeds and hashes are never cut.
+    """
+    cells = [dict(zip(COLUMNS, row.cells(), strict=True)) for row in states]
+    names = max((len(row.run) for row in states), default=0)
+    shown, room = list(COLUMNS), width
+    for left_out in ("", *LESS):
+        shown = [name for name in shown if name != left_out]
+        others = (max(map(len, (name, *(row[name] for row in cells)))) for name in shown[1:])
+        room = width - sum(size + GAP for size in others)
+        if room >= min(names, READABLE):
+            break
+    rendered = Table(box=None, header_style="bold", pad_edge=False)
+    for name in shown:
+        rendered.add_column(name, no_wrap=True)
+    for row in cells:
+        style = {"running": "bold", "done": "green", "stopped": "red", "damaged": "red"}.get(row["state"], "dim")
+        row["run"] = shorten(row["run"], room)
+        rendered.add_row(*(Text(row[name]) for name in shown), style=style)
     return rendered
 
 
@@ -163,7 +182,7 @@ def watch(interval: float) -> None:
             since = CURRENT.stat().st_mtime
             states = [state(run, running, since) for run in known["runs"]]
             if console.is_terminal:
-                live.update(table(states), refresh=True)
+                live.update(table(states, console.width), refresh=True)
             else:
                 for row in states:
                     if printed.get(row.run) != line(row):

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from bleuprint.config.differences import differing, flat
 from bleuprint.config.stages import STAGES, ancestors
 from bleuprint.plan.keys import Plan, Run, Stage
 from bleuprint.record import seal
+from bleuprint.widths import columns, wrapped
 
 RESULTS = Path("results")
 Folders = set[tuple[str, str]]  # stage and key
+SHARED = re.compile(r", shared by (\d+)")  # in a cell
 KEYS = 5  # named at most, of those in which two folders differ
 
 
@@ -24,23 +27,36 @@ def finished(stage: str, key: str) -> bool:
     return seal.finished(RESULTS / stage / key)
 
 
-def explain(plan: Plan, planned: Folders | None = None) -> str:
+def explain(plan: Plan, planned: Folders | None = None, width: int | None = None) -> str:
     """Return a table of runs and stages, then for each folder to be computed why no finished one will do.
 
     Args:
         plan: what is asked for.
         planned: the folders that Snakemake's jobs compute; None: those that a call without further options would.
+        width: of the terminal; None: any.
     """
     missing = to_compute(plan) if planned is None else planned
     rows = [[run.name, *(_cell(plan, run, stage, missing) for stage in STAGES)] for run in plan.runs]
-    lines = [tabulate(rows, headers=["run", *STAGES], disable_numparse=True), ""]
+    lines = [_table(rows, width), ""]
     for stage in STAGES:
         known = _known(stage)
         for key, one in plan.stages[stage].items():
             if (stage, key) in missing:
-                lines.append(f"{stage}/{key}: {_because(stage, one, known)}")
+                lines.append(wrapped(f"{stage}/{key}: {_because(stage, one, known)}", width))
             known[key] = one.slice
     return "\n".join(lines).rstrip()
+
+
+def _table(rows: list[list[str]], width: int | None) -> str:
+    """Render the rows; in two lines each if they would be wider than `width`."""
+    headers = ["run", *STAGES]
+    table = tabulate(rows, headers=headers, disable_numparse=True)
+    if width is None or max(map(len, table.splitlines())) <= width:
+        return table
+    cells = [[SHARED.sub(r"\n(\1 runs)", cell).replace(", ", ",\n") for cell in row] for row in rows]
+    others = tabulate([row[1:] for row in cells], headers=headers[1:], disable_numparse=True).splitlines()
+    names = max(20, width - max(map(len, others)) - 2)
+    return tabulate(cells, headers=headers, disable_numparse=True, maxcolwidths=[names, *[None] * len(STAGES)])
 
 
 def to_compute(plan: Plan) -> Folders:
@@ -148,6 +164,6 @@ def explain_dry_run(workflow: Any, plan: Plan) -> None:
     def say() -> None:
         if workflow.dryrun:
             os.chdir(here)  # by now Snakemake is back where it was called
-            print(f"\n{explain(plan, planned_folders(workflow))}", file=sys.stderr)
+            print(f"\n{explain(plan, planned_folders(workflow), columns(sys.stderr))}", file=sys.stderr)
 
     atexit.register(say)

@@ -4,44 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from bleuprint.config.stages import STAGES
-from bleuprint.files import Damaged, DataError, exit_with_message, sha256, write_json
-from bleuprint.record import seal
-from bleuprint.report.comparison import compare
-from bleuprint.report.gather import gather, read_config, read_run
-from bleuprint.report.groups import baseline, groups
-from bleuprint.report.page import write_page
-from bleuprint.report.tables import write_tables
-from bleuprint.report.verdict import verdict
-
-FILES = ("index.html", "scores.json", "scores.tsv", "scores.txt", "scores.md", "comparison.json")
-
-
-def write(folder: Path, scores: list[Path], wanted: str | None, workers: int, missing: list[str]) -> None:
-    """Write the report.
-
-    Args:
-        folder: results/report.
-        scores: the scores.json of each run.
-        wanted: `report.baseline`, as `groups.baseline` takes it.
-        workers: processes for the paired tests.
-        missing: a sentence on each run that was asked for and is not there.
-
-    Raises:
-        DataError: a file was written by another version, or `wanted` names no group.
-    """
-    runs = [read_run(path) for path in scores]
-    configs = [read_config(run["run"]) for run in runs]
-    runs = [run | {"verdict": verdict(run, config)} for run, config in zip(runs, configs, strict=True)]
-    all_groups = groups(runs)
-    base = baseline(all_groups, wanted)
-    others = [group for group in all_groups if group is not base]
-    comparisons = compare(base, others, configs[0]["scoring"]["resamples"], workers)
-    write_page(folder / "index.html", all_groups, base, comparisons, missing)
-    write_tables(folder, all_groups, base, comparisons, runs, missing)
-    sealed = {name: seal.entry(folder / name) for name in FILES}
-    made_from = {path.parent.name: sha256(path) for path in scores}
-    write_json(folder / seal.NAME, {"stage": "report", "parents": made_from, "files": sealed})
+from bleuprint.files import Damaged, DataError, exit_with_message
+from bleuprint.report.gather import gather
+from bleuprint.report.write import advice, write
 
 
 @exit_with_message()
@@ -66,18 +31,6 @@ def main() -> None:
             gather(arguments.description, arguments.asked)
     except (FileNotFoundError, Damaged) as error:
         raise DataError(advice(error)) from None
-
-
-def advice(error: FileNotFoundError | Damaged) -> str:
-    """Return a sentence on a file that is missing or damaged, and how to recompute it."""
-    path = Path(error.filename)
-    problem = error.problem if isinstance(error, Damaged) else "does not exist any more"
-    folder = seal.folder_of(path)
-    if folder is None:
-        return f"{path} {problem}; delete {path.parent} and run the same command again."
-    stage = folder.parent.name
-    removed = " and ".join(str(folder / name) for name in STAGES[stage].recompute)
-    return f"{path} {problem}; delete {removed}, run the same command with the target {stage}, and then without it."
 
 
 if __name__ == "__main__":

@@ -13,6 +13,10 @@ from bleuprint.report.facts import checks
 from bleuprint.report.groups import Group, Run, interval, metrics, one_line, summary
 from bleuprint.report.verdict import verdict_lines
 from bleuprint.scoring.metrics import kind_of
+from bleuprint.widths import USUAL
+
+FOLDED = {"length": "len"}  # narrower headings
+NAME = 30  # columns of a name that is broken because its table would be too wide
 
 
 def rows(runs: list[Run]) -> list[dict[str, Any]]:
@@ -32,10 +36,35 @@ def show(runs: list[Run]) -> str:
     common = set(runs[0]["overrides"]).intersection(*(run["overrides"] for run in runs))
     table = rows([run | {"overrides": [word for word in run["overrides"] if word not in common]} for run in runs])
     hidden = {"recipe", "model", "seed"} | (set() if any(row["overrides"] for row in table) else {"overrides"})
+    if len({(row["corpus"], row["sentences"]) for row in table}) == 1:
+        hidden |= {"corpus", "sentences"}
     short = {"brevity_penalty": "BP", "length_ratio": "length"}
     shown = [{short.get(key, key): value for key, value in row.items() if key not in hidden} for row in table]
     shown = [{key: one_line(value) if isinstance(value, str) else value for key, value in row.items()} for row in shown]
-    return tabulate(shown, headers="keys", floatfmt=".2f")
+    return "\n".join(narrow(shown, metrics(runs)))
+
+
+def narrow(table: list[dict[str, Any]], names: list[str]) -> list[str]:
+    """Render a table that is whole on a usual terminal: headings and first column broken, then metrics left out.
+
+    Args:
+        table: one dictionary a row; the first column is a name.
+        names: the columns that may be left out, the last first; one of them stays.
+
+    Returns:
+        The table, and a sentence on what was left out.
+    """
+    for count in range(len(names), 0, -1):
+        left_out = names[count:]
+        kept = [{key: value for key, value in row.items() if key not in left_out} for row in table]
+        folded = [{FOLDED.get(key, key.replace("_", "\n", 1)): value for key, value in row.items()} for row in kept]
+        for rows, width in ((kept, None), (folded, None), (folded, NAME)):
+            widths = [width, *[None] * (len(rows[0]) - 1)] if width else None
+            text = tabulate(rows, headers="keys", floatfmt=".2f", maxcolwidths=widths)
+            if max(map(len, text.splitlines())) <= USUAL or (count == 1 and width):
+                note = f"No room for {' and '.join(left_out)} here; scores.md beside the report has them."
+                return [text, note] if left_out else [text]
+    return []
 
 
 def score_text(group: Group, metric: str, ranges: bool = True) -> str:
@@ -133,7 +162,7 @@ def heading(groups: list[Group], base: Group, comparisons: list[Comparison]) -> 
         return f"{len(groups)} groups, not all comparable by {name}"
     verdicts = {other.group: other.word for other in comparisons if other.metric == name}
     others = f"the others: {', '.join(dict.fromkeys(verdicts.values()))}"
-    against = others if best is base else f"against the baseline: {verdicts[best.label]}"
+    against = others if best is base else f"against the baseline {base.label}: {verdicts[best.label]}"
     return f"{best.label} has the best {name} of {len(groups)} groups; {against}"
 
 
@@ -191,12 +220,9 @@ def write_tables(
     }
     write_json(folder / "comparison.json", record)
     write_lines(folder / "scores.md", map(visible, markdown(groups, base, comparisons, missing)))
-    text = [show(runs), ""]
+    text = [show(runs), f"Test set: {tested(runs)}.", ""]
     if len(runs) > 1:
-        text += [
-            tabulate(group_rows(groups, base, comparisons, ranges=False), headers="keys", disable_numparse=True),
-            "",
-        ]
+        text += [*narrow(list[dict[str, Any]](group_rows(groups, base, comparisons, ranges=False)), names), ""]
     if sentences := words(groups, comparisons, missing):
         text += [*sentences, ""]
     end = f"The whole report: {folder}/index.html; the scores for scripts: scores.tsv and scores.json beside it."

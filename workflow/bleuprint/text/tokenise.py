@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -82,7 +83,8 @@ def prepare(
             pairs["train"] = without(pairs["train"], pairs["valid"])
             clean -= len(pairs["valid"])
     if decontaminate:
-        print(f"train: {clean - len(pairs['train']):,} pairs left out that validation or test set holds too")
+        left = f"train: {clean - len(pairs['train']):,} pairs left out that validation or test set holds too"
+        print(left, file=sys.stderr)
     for part, kept in pairs.items():
         if not kept:
             also = " and corpus.decontaminate" if decontaminate else ""
@@ -132,7 +134,7 @@ def main() -> None:
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
     for language in (config["source"], config["target"]):
         if note := TOKENISERS[config["tokenizer"]].note(language):
-            print(f"Note: {note}")
+            print(f"Note: {note}", file=sys.stderr)
     with replacing_folder(arguments.output) as folder:
         counts = prepare(arguments.raw, folder, config, arguments.workers, arguments.cleaning, arguments.min_kept)
     for part, (before, after) in counts.items():

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from bleuprint.files import replacing
+from bleuprint.widths import USUAL, columns, fitting, shorten
 
 LINE = re.compile(r"\| (train_inner|train|valid) \| (\{.*\})\s*$")
 QUIET = 30  # seconds between two plain lines if the output is not a terminal
@@ -100,8 +101,9 @@ class Display:
         self.max_epoch, self.max_update, self.stream, self.name = max_epoch, max_update, stream, name
         self.start: tuple[float, float] | None = None  # time and fraction done when this session began
         self.last_line = 0.0
-        form = f"{name} {{percentage:3.0f}}%|{{bar:24}}| {{desc}}"
-        self.bar = tqdm(total=1.0, desc="starting", file=stream, bar_format=form) if stream.isatty() else None
+        # tqdm draws nothing on a terminal that tells no height; with a width and a height given it asks for none
+        self.bar = tqdm(total=1.0, file=stream, bar_format=" ", ncols=USUAL, nrows=20) if stream.isatty() else None
+        self._draw([("starting", 0)], 0.0)
 
     def show(self, row: dict[str, Any]) -> None:
         """Show one row of figures."""
@@ -111,25 +113,34 @@ class Display:
         began, before = self.start
         left = (now - began) / (done - before) * (1 - done) if done > before else None
         epochs = f"/{self.max_epoch}" if self.max_epoch else ""
+        kind = "validation " if row["split"] == "valid" else ""
+        # Each with its importance, for narrow terminals
         words = [
-            f"epoch {row['epoch']:.1f}{epochs}",
-            f"update {row['updates']:,}",
-            f"loss {row.get('loss', math.nan):.3f}",
+            (f"epoch {row['epoch']:.1f}{epochs}", 4),
+            (f"update {row['updates']:,}", 1),
+            (f"{kind}loss {row.get('loss', math.nan):.3f}", 0),
         ]
-        if row["split"] == "valid":
-            words[2] = f"validation {words[2]}"
-            words += [f"BLEU {row['bleu']:.1f}"] if "bleu" in row else []
-        if row["split"] == "train" and "words_per_second" in row:
-            words.append(f"{row['words_per_second']:,.0f} words/s")
+        if kind and "bleu" in row:
+            words.append((f"BLEU {row['bleu']:.1f}", 3))
+        if not kind and "words_per_second" in row:
+            words.append((f"{row['words_per_second']:,.0f} words/s", 2))
         if left is not None:
-            words.append(f"{tqdm.format_interval(left)} left")
-        text = ", ".join(words)
+            words.append((f"{tqdm.format_interval(left)} left", 0))
         if self.bar is not None:
-            self.bar.n = done
-            self.bar.set_description_str(text)
-        elif row["split"] == "valid" or now - self.last_line > QUIET:
+            self._draw(words, done)
+        elif kind or now - self.last_line > QUIET:
             self.last_line = now
-            print(f"{self.name}: {text}", file=self.stream, flush=True)
+            print(f"{self.name}: {', '.join(word for word, _ in words)}", file=self.stream, flush=True)
+
+    def _draw(self, words: list[tuple[str, int]], done: float) -> None:
+        """Draw the bar: name, share, bar and figures in one line of the terminal, which may have changed its width."""
+        if self.bar is not None:
+            width = (columns(self.stream) or USUAL) - 1  # a full line would wrap on some terminals
+            bar = 24 if width > 1.5 * USUAL else 8
+            name = shorten(self.name, max(22, width - 68))
+            self.bar.n, self.bar.ncols = done, width
+            self.bar.bar_format = f"{name} {{percentage:3.0f}}%|{{bar:{bar}}}| {{desc}}"
+            self.bar.set_description_str(fitting(words, width - len(name) - len(" 100%|| ") - bar))
 
     def close(self) -> None:
         """End the bar's line."""
