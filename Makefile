@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 CHOOSE_PYTHON = python=$$(sh envs/python.sh $(VENV))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env demo check unit lint test nightly drill fuzz soak browser docs bench bench-gpu gpu-data wheels lock
+.PHONY: help env demo check unit lint test nightly drill fuzz soak browser docs pictures bench bench-gpu gpu-data wheels lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -67,8 +67,13 @@ browser: ## Install Chromium for the tests of the report, where apt-get can
 	|| { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1 \
 	|| echo 'The report is not tested in a browser: there is no chromium with chromedriver, and apt-get could not install them.'
 
-docs: env ## Write the tables of config/README.md from the schema and the files of config/
+docs: env ## Write the tables of config/README.md and docs/reference, and build the site into site/
 	python -m bleuprint.commands.document
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+
+# Another demo that is finished: python tests/pictures.py --folder FOLDER
+pictures: env browser ## Run the demo with two models, and make the pictures in docs/pictures of it
+	python tests/pictures.py
 
 # Its parts and options: python bench/run.py --help
 bench: env ## Measure speed beside other programs (17 minutes on two cores)

@@ -145,7 +145,7 @@ def test_the_heading_says_what_is_best_only_of_what_compares() -> None:
     first, best = sweep({"transformer": 0.4, "lightconv": 0.1}, (1,))
     assert says(first) == "transformer"
     assert says(first, best) == (
-        "lightconv has the best bleu_tok_lc of 2 groups; against the baseline: better, one seed pair"
+        "lightconv has the best bleu_tok_lc of 2 groups; against the baseline transformer: better, one seed pair"
     )
     assert says(best, first) == "lightconv has the best bleu_tok_lc of 2 groups; the others: worse, one seed pair"
     elsewhere = make_run("dynamicconv", references=REFERENCES[:30], corpus="half")

@@ -18,10 +18,10 @@ from made_up import METRICS, REFERENCES, curve, make_run, noisy
 
 from bleuprint.files import ACTING, Damaged, DataError, remove, write_json
 from bleuprint.report import figures
-from bleuprint.report.__main__ import advice, write
 from bleuprint.report.facts import costs, device, target_tokens
 from bleuprint.report.gather import commands, gather, read_config, read_run
 from bleuprint.report.tables import rows, show
+from bleuprint.report.write import advice, write
 
 
 @pytest.fixture(autouse=True)
@@ -250,7 +250,7 @@ def test_what_brings_a_file_back_is_executed(snakemake: Snakemake, fake_fairseq:
 @pytest.mark.parametrize("name", ["scores.json", "sentences.json"])
 def test_a_run_is_not_gathered_without_its_scores(name: str) -> None:
     run = make_run()
-    path, config = Path(run["stages"]["scoring"], name), read_config(run["run"])
+    path, config = Path(run["stages"]["scoring"], name), read_config(run)
     for content in ("", "{}"):
         path.write_text(content)
         with pytest.raises(Damaged, match=f"{path} is empty or damaged"):
@@ -260,7 +260,7 @@ def test_a_run_is_not_gathered_without_its_scores(name: str) -> None:
 def test_a_run_is_not_gathered_without_what_was_tuned() -> None:
     """The values that really decoded are in no other file."""
     run = make_run()
-    config = read_config(run["run"]) | {"decoding": {"tune": {"beam": [4, 5]}}}
+    config = read_config(run) | {"decoding": {"tune": {"beam": [4, 5]}}}
     with pytest.raises(FileNotFoundError, match=r"tuned\.json"):
         gather(run | {"config": config}, {"words": [], "groups": {}})
 

@@ -207,7 +207,7 @@ def test_run_becomes_snakemake() -> None:
 
 @pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
 def test_every_example_can_be_typed(line: str) -> None:
-    name, *arguments = shlex.split(line.rpartition("| ")[2])
+    name, *arguments = shlex.split(re.split(r" >>? ", line.rpartition("| ")[2])[0])
     assert name == "bleuprint" and line in EXAMPLES[read(arguments).command]
 
 

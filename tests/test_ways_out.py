@@ -20,7 +20,7 @@ from bleuprint.corpus import lines, packed
 from bleuprint.files import Damaged, DataError, decode_lines
 from bleuprint.plan.lengths import limits
 from bleuprint.record import folder, provenance, seal
-from bleuprint.report.__main__ import advice
+from bleuprint.report.write import advice
 from bleuprint.text import tokenise
 from bleuprint.training import checkpoint, resume
 

@@ -1,4 +1,5 @@
 """The command `bleuprint`: what each word after it does."""
+# PYTHON_ARGCOMPLETE_OK, for shells in which argcomplete is switched on for all commands
 
 import argparse
 import os
@@ -31,8 +32,9 @@ def _explain(arguments: argparse.Namespace) -> int:
     from bleuprint.commands.run import cli_config
     from bleuprint.plan.explain import explain
     from bleuprint.plan.keys import planned
+    from bleuprint.widths import columns
 
-    print(explain(planned(cli_config(arguments.config))))
+    print(explain(planned(cli_config(arguments.config)), width=columns(sys.stdout)))
     return 0
 
 
@@ -54,6 +56,12 @@ def _diff(arguments: argparse.Namespace) -> int:
     from bleuprint.commands.diff import diff
 
     return diff(arguments.first, arguments.second)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from bleuprint.commands.report import report
+
+    return report(arguments.runs, arguments.baseline, arguments.output)
 
 
 def _clean(arguments: argparse.Namespace) -> int:
@@ -99,6 +107,13 @@ def _export(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _completion(arguments: argparse.Namespace) -> int:
+    from bleuprint.commands.completion import code
+
+    print(code(arguments.shell))
+    return 0
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "explain": _explain,
@@ -106,12 +121,14 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "watch": _watch,
     "runs": _runs,
     "diff": _diff,
+    "report": _report,
     "clean": _clean,
     "verify": _verify,
     "replay": _replay,
     "pack": _pack,
     "translate": _translate,
     "export": _export,
+    "completion": _completion,
 }
 
 

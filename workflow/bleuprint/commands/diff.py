@@ -9,7 +9,7 @@ from bleuprint.config.differences import differing, flat
 from bleuprint.files import Damaged, sentence, visible
 from bleuprint.plan.explain import dotted
 from bleuprint.record.provenance import Record, base, find, read, shown
-from bleuprint.report.gather import read_run
+from bleuprint.report.gather import placed, read_run
 from bleuprint.report.groups import Group, Run, interval
 from bleuprint.report.groups import metrics as all_metrics
 from bleuprint.report.translations import finest_metric, hypotheses, most_changed, same_test
@@ -33,7 +33,7 @@ def diff(first: str, second: str) -> int:
     """
     folders = [find(word) for word in (first, second)]
     known = [read(folder) for folder in folders]
-    runs = [_placed(read_run(folder / "scores.json"), base(folder)) for folder in folders]
+    runs = [placed(read_run(folder / "scores.json"), base(folder)) for folder in folders]
     sections = {
         "Keys": keys(known),
         "Data": data(known),
@@ -46,11 +46,6 @@ def diff(first: str, second: str) -> int:
         lines += ["", title, *(f"  {line}" if line else "" for line in body)]
     print(visible("\n".join(lines)))
     return 0
-
-
-def _placed(run: Run, root: Path) -> Run:
-    """Return a run with the folders of its stages as they are reached from here."""
-    return run | {"stages": {stage: str(root / folder) for stage, folder in run["stages"].items()}}
 
 
 def keys(known: list[Record]) -> list[str]:
@@ -125,8 +120,8 @@ def scores(runs: list[Run]) -> list[str]:
     return [
         *table.split("\n"),
         "",
-        "In brackets: the 95 % interval of each run alone. A report on both runs tests",
-        "the difference.",
+        "In brackets: the 95 % interval of each run alone. Whether the difference is",
+        "significant: bleuprint report RUN RUN.",
     ]
 
 

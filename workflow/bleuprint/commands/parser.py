@@ -1,14 +1,18 @@
 """The command line of `bleuprint`: its commands, their options, and help that ends with examples."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any, NoReturn
 
 from bleuprint.commands.examples import EXAMPLES, STATUS
 
-DESCRIPTION = "Run experiments, watch, verify, replay, pack and use their runs, and explain what a call would do."
+DESCRIPTION = "Run experiments; compare, verify, replay, pack and use their runs."
 RUN = "a run in results/runs: its name, its folder, or a part of its name that no other run has"
 WORDS = "keys as Hydra writes them: recipe=demo training.lr=1e-3,2e-3 seed=1,2 (default: the default recipe)"
+REPORTED = "its name, a part of it that no other run has, or its folder, also in another results/ (default: all runs)"
+REPORT = "where to write it: a new folder, or one that has a report of this command (default: report)"
+BASELINE = "the group to compare with: its label, model, recipe, override or run (default: the first run's)"
 
 
 class ShowVersion(argparse.Action):
@@ -39,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     add_results(commands)
     add_records(commands)
     add_uses(commands)
+    add_completion(commands)
     return top
 
 
@@ -88,6 +93,10 @@ def add_results(commands: Any) -> None:
     diff = add(commands, "diff", "tell in what two runs differ: keys, data, environment, scores, translations")
     diff.add_argument("first", metavar="RUN", help=RUN)
     diff.add_argument("second", metavar="RUN", help="another one; it may lie in another folder's results/runs")
+    report = add(commands, "report", "write a report of finished runs, also of several folders")
+    report.add_argument("runs", nargs="*", metavar="RUN", help=REPORTED)
+    report.add_argument("--output", type=Path, default=Path("report"), metavar="FOLDER", help=REPORT)
+    report.add_argument("--baseline", metavar="GROUP", help=BASELINE)
     clean = add(commands, "clean", "say what takes how much room in results/, and remove what nothing needs any more")
     clean.add_argument("runs", nargs="*", metavar="RUN", help=f"drop it, and what only it needs; {RUN}")
     clean.add_argument("--yes", action="store_true", help="do not ask")
@@ -122,6 +131,12 @@ def add_uses(commands: Any) -> None:
     export.add_argument("--compute-type", choices=types, help="int8: a quarter of the size (default: the run's own)")
 
 
+def add_completion(commands: Any) -> None:
+    """Add the command that sets up a shell."""
+    completion = add(commands, "completion", "print the code with which a shell completes commands, runs and keys")
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell that is to complete them")
+
+
 def _positive(text: str) -> int:
     if not (text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
@@ -136,6 +151,10 @@ def read(arguments: list[str]) -> argparse.Namespace:
     """
     own, options = split(arguments)
     commands = parser()
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks how the line may go on
+        from bleuprint.commands.completion import complete
+
+        complete(commands)
     parsed, unknown = commands.parse_known_args(own)
     if unknown:
         way_out = "; Snakemake's options follow --, as in bleuprint run -- -n" if parsed.command == "run" else ""

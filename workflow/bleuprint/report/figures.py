@@ -52,10 +52,11 @@ def _figure(x: str, y: str, height: int) -> go.Figure:
         "zeroline": False,
         "exponentformat": "none",
         "separatethousands": True,
+        "ticklabelstandoff": 4,
         "gridcolor": "rgba(128,128,128,.25)",
     }
     layout = {
-        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+        "margin": {"l": 10, "r": 30, "t": 10, "b": 10},  # on the right there is room for half of a tick label
         "height": height,
         "showlegend": False,
         "template": None,

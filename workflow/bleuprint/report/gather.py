@@ -8,7 +8,8 @@ import yaml
 
 from bleuprint.config.stages import STAGES
 from bleuprint.files import Damaged, DataError, read_json, replacing, write_json, write_lines
-from bleuprint.record.provenance import NAME, job, logs, record
+from bleuprint.record.provenance import NAME, RUNS, job, logs, record
+from bleuprint.report.groups import Run
 
 FORMAT = 2  # version of a run's scores.json
 LINKS = [
@@ -57,25 +58,42 @@ def commands(logs: list[Path]) -> list[str]:
     return lines
 
 
-def read_run(path: Path) -> dict[str, Any]:
+def read_run(path: Path) -> Run:
     """Read a run's scores.json.
 
     Raises:
         DataError: the file was written by another version.
     """
-    run: dict[str, Any] = read_json(path)
+    run: Run = read_json(path)
     if run.get("format") != FORMAT:
         raise DataError(f"{path} was written by another version of bleuprint; move {path.parent} away and start again.")
     return {key: value for key, value in run.items() if key != "format"}
 
 
-def read_config(run: str) -> dict[str, Any]:
+def placed(run: Run, root: Path) -> Run:
+    """Return a run with the folders of its stages as they are reached from here.
+
+    Args:
+        run: as `read_run` returns it; its folders are named as in the folder that holds its results/.
+        root: that folder.
+    """
+    others = {"ensemble": [str(root / folder) for folder in run["ensemble"]]} if "ensemble" in run else {}
+    return run | {"stages": {stage: str(root / folder) for stage, folder in run["stages"].items()}} | others
+
+
+def run_folder(run: Run) -> Path:
+    """Return a run's folder in results/runs, which lies beside the folders of its stages."""
+    root: Path = Path(next(iter(run["stages"].values()))).parents[2]
+    return root / RUNS / str(run["run"])
+
+
+def read_config(run: Run) -> dict[str, Any]:
     """Read a run's resolved config.
 
     Raises:
         Damaged: it is empty or no config.
     """
-    path = Path("results/runs", run, "config.yaml")
+    path = run_folder(run) / "config.yaml"
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError):

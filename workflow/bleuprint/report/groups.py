@@ -79,12 +79,13 @@ def _words(run: Run) -> tuple[str, ...]:
     return (run["recipe"], run["corpus"], run["model"], *run["overrides"])
 
 
-def baseline(candidates: list[Group], wanted: str | None) -> Group:
+def baseline(candidates: list[Group], wanted: str | None, option: str = "report.baseline=") -> Group:
     """Return the group that the others are compared with.
 
     Args:
         candidates: all groups.
         wanted: `report.baseline`: the label, recipe, corpus, model, an override or a run of a group; None: the first.
+        option: what gave it, for the message.
 
     Raises:
         DataError: it names no group or several.
@@ -97,7 +98,7 @@ def baseline(candidates: list[Group], wanted: str | None) -> Group:
     if len(named) != 1:
         problem = "names no group" if not named else f"names {len(named)} groups"
         labels = ", ".join(group.label for group in candidates)
-        raise DataError(f"report.baseline={wanted} {problem}; the groups are: {labels}.")
+        raise DataError(f"{option}{wanted} {problem}; the groups are: {labels}.")
     return named[0]
 
 

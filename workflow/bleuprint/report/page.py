@@ -4,11 +4,13 @@ import base64
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
@@ -19,14 +21,14 @@ from bleuprint.record.provenance import shown
 from bleuprint.report import figures, translations
 from bleuprint.report.comparison import Comparison
 from bleuprint.report.facts import costs, environment, fingerprint
-from bleuprint.report.gather import read_config
+from bleuprint.report.gather import read_config, run_folder
 from bleuprint.report.groups import Group, Run, interval, metrics
 from bleuprint.report.soundness import texts
 from bleuprint.report.tables import best_first, group_rows, heading, score_text, tested, words
 from bleuprint.report.verdict import meaning, unpublished
 
 HERE = Path(__file__).parent
-FILES = {  # of a run, by what they are
+FILES = {  # files of a run, and the text of the links to them
     "hypotheses.txt": "translations",
     "train.log": "log",
     "config.yaml": "config",
@@ -92,6 +94,7 @@ def write_page(path: Path, groups: list[Group], base: Group, comparisons: list[C
             for section, of in drawn.items()
         },
         differences=_differences(runs),
+        breakable=breakable,
         changed=_changed(groups, base, alike),
         costs={run["run"]: _costs(run) for run in runs},
         texts=texts(runs, names),
@@ -112,6 +115,11 @@ def _shown(value: Any) -> Any:
     if isinstance(value, dict):
         return {_shown(key): _shown(entry) for key, entry in value.items()}
     return [_shown(entry) for entry in value] if isinstance(value, list) else value
+
+
+def breakable(text: str) -> Markup:
+    """Return a config key or value that a narrow page may break after its dots and underscores."""
+    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(visible(text)))))
 
 
 def packed(text: str) -> str:
@@ -151,15 +159,15 @@ def _scores(runs: list[Run]) -> list[tuple[str, str, str, str]]:
 
 
 def files(run: Run, folder: Path) -> list[tuple[str, str]]:
-    """Return the links to a run's files that exist: what each is, and its address seen from the page's folder."""
-    home = Path("results/runs", run["run"])
+    """Return the links to a run's files that exist: the text and the address, relative to the page's folder."""
+    home = run_folder(run)
     return [
         (word, quote(os.path.relpath(home / name, folder))) for name, word in FILES.items() if (home / name).exists()
     ]
 
 
 def _costs(run: Run) -> dict[str, str]:
-    """Return what a run cost, by what it is called on the page."""
+    """Return the rows of a run's costs: the label of each and its amount."""
 
     def number(value: float | None, decimals: int = 0) -> str:
         return "–" if value is None else f"{value:,.{decimals}f}"
@@ -177,9 +185,7 @@ def _costs(run: Run) -> dict[str, str]:
 
 def _differences(runs: list[Run]) -> dict[str, list[Any]]:
     """Return the config keys that are not the same in all runs, with each run's value."""
-    return differing(
-        [{key: value for key, value in read_config(run["run"]).items() if key != "expected"} for run in runs]
-    )
+    return differing([{key: value for key, value in read_config(run).items() if key != "expected"} for run in runs])
 
 
 def _changed(groups: list[Group], base: Group, alike: list[Run]) -> dict[str, list[dict[str, Any]]]:
@@ -193,7 +199,7 @@ def _changed(groups: list[Group], base: Group, alike: list[Run]) -> dict[str, li
 
 def _origin(run: Run) -> dict[str, Any]:
     """Return what is needed to reproduce a run."""
-    folder = Path("results/runs", run["run"])
+    folder = run_folder(run)
     return {
         "commands": "\n".join(read_lines(folder / "commands.sh")),
         "config": (folder / "config.yaml").read_text(encoding="utf-8"),
