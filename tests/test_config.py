@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bleuprint.commands.document import TABLE, all_tables, documented
+from bleuprint.commands.document import PAGES, TABLE, all_tables, documented
 from bleuprint.commands.run import cli_config
 from bleuprint.config import schema
 from bleuprint.config.compose import CONFIG_DIR, ConfigError, experiments, group_files
@@ -94,10 +94,13 @@ def test_every_field_has_a_description(section: type[Section]) -> None:
     assert [key for key, field in section.model_fields.items() if not field.description] == []
 
 
-def test_the_tables_of_the_documentation_are_those_of_the_schema() -> None:
-    text = (CONFIG_DIR / "README.md").read_text(encoding="utf-8")
-    assert documented(text) == text, "run `make docs`"
-    assert {match["name"] for match in TABLE.finditer(text)} == set(all_tables())
+def test_the_tables_of_the_documentation_are_those_of_the_code() -> None:
+    names = set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert documented(text) == text, f"{page}: run `make docs`"
+        names |= {match["name"] for match in TABLE.finditer(text)}
+    assert names == set(all_tables())
 
 
 def test_schema_and_files_name_the_same_keys() -> None:

@@ -1,4 +1,4 @@
-"""python -m bleuprint.commands.document: write the tables of config/README.md from the schema and the files of config/.
+"""python -m bleuprint.commands.document: write the tables of config/README.md and docs/reference/ from code and config.
 
 A table stands between the lines `<!-- table NAME -->` and `<!-- end -->`; all other text is written by hand.
 """
@@ -6,21 +6,30 @@ A table stands between the lines `<!-- table NAME -->` and `<!-- end -->`; all o
 import json
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 
+from bleuprint.commands.document_commands import commands, statuses
+from bleuprint.commands.document_flags import flag_tables
 from bleuprint.config import schema
 from bleuprint.config.compose import CONFIG_DIR, group_files
 from bleuprint.config.schema import corpus
 from bleuprint.config.schema.decoding import Grid
 from bleuprint.config.schema.section import Section
 from bleuprint.files import replacing
+from bleuprint.machine.environment import ROOT
 from bleuprint.scoring.metrics import METRICS
 from bleuprint.text.tokenisers import TOKENISERS
 
-README = CONFIG_DIR / "README.md"
+REFERENCE = ROOT / "docs" / "reference"
+# The pages that have tables
+PAGES = (
+    CONFIG_DIR / "README.md",
+    *(REFERENCE / f"{name}.md" for name in ("commands", "exit-codes", "flags", "recipes")),
+)
 TABLE = re.compile(r"(<!-- table (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 LONGEST = 50  # characters of a value in a table
 GROUPS: dict[str, type[Section]] = {
@@ -37,13 +46,14 @@ Files = dict[str, dict[str, Any]]
 
 
 def documented(text: str) -> str:
-    """Return the README's text with all tables renewed."""
+    """Return a page's text with all its tables renewed."""
     tables = all_tables()
     return TABLE.sub(lambda match: match[1] + tables[match["name"]] + match[3], text)
 
 
+@cache
 def all_tables() -> dict[str, str]:
-    """Return each table under its name in the README."""
+    """Return each table under its name in the pages."""
     root, parallel = read(CONFIG_DIR / "config.yaml"), corpus.Parallel.model_fields
     tables = {
         "groups": groups(root),
@@ -66,7 +76,7 @@ def all_tables() -> dict[str, str]:
             tables[f"{group} own"] = table(section, files(group, root), [key for key in keys if key in own])
     (scoring,) = files("scoring", root).values()
     tables["metric"] = table(schema.Metric, {"": {}} | scoring["metrics"])
-    return tables
+    return tables | flag_tables() | recipes(root) | {"commands": commands(), "statuses": statuses()}
 
 
 def table(section: type[Section], values: Files | None = None, keys: Iterable[str] | None = None) -> str:
@@ -128,6 +138,27 @@ def groups(root: dict[str, Any]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def recipes(root: dict[str, Any]) -> dict[str, str]:
+    """Return two tables of recipes: what each is for, by its first comment, with its files; and the published scores.
+
+    Args:
+        root: config.yaml.
+    """
+    lines = ["| recipe | what it is | files that it chooses |", "|---|---|---|"]
+    scores = ["| recipe | reproduced | published |", "|---|---|---|"]
+    for name in in_order("recipe", root):
+        path = CONFIG_DIR / "recipe" / f"{name}.yaml"
+        comments = [line for line in path.read_text(encoding="utf-8").splitlines() if "@package" not in line]
+        values = read(path)
+        chosen = [pair for each in values.get("defaults", []) for pair in each.items()]
+        choices = [f"`{group.removeprefix('override /')}={file}`" for group, file in chosen]
+        lines.append(f"| `{name}` | {comments[0].lstrip('# ')} | {', '.join(choices) or 'the default ones'} |")
+        if expected := values.get("expected"):
+            high = f"to {expected['high']}" if expected["high"] is not None else "or more"
+            scores.append(f"| `{name}` | {expected['low']} {high} | {expected['source']} |")
+    return {"recipes": "\n".join(lines) + "\n", "recipes published": "\n".join(scores) + "\n"}
+
+
 def in_order(group: str, root: dict[str, Any]) -> list[str]:
     """Return the names of a group's files, the default one first."""
     (default,) = (entry[group] for entry in root["defaults"] if group in entry)
@@ -161,10 +192,11 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Rewrite the tables of config/README.md."""
-    text = documented(README.read_text(encoding="utf-8"))
-    with replacing(README) as file:
-        file.write(text)
+    """Rewrite the tables of all pages."""
+    for page in PAGES:
+        text = documented(page.read_text(encoding="utf-8"))
+        with replacing(page) as file:
+            file.write(text)
 
 
 if __name__ == "__main__":
