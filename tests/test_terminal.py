@@ -107,6 +107,8 @@ def test_a_second_call_a_dry_run_and_verbose(computed: tuple[Path, str]) -> None
     folder, _ = computed
     again = run_snakemake(folder, *DEMO)
     assert again.stderr.splitlines()[1:] == ["Nothing to be done (all requested files are present and up to date)."]
+    assert again.stdout == (folder / "results/report/scores.txt").read_text()
+    assert run_snakemake(folder, "text", *DEMO).stdout == ""
     beam = [*DEMO[:-1], f"{DEMO[-1]} decoding.beam=8"]
     planned = run_snakemake(folder, "-n", *beam)
     assert planned.stdout.count("Job stats:") == 1 and "translate           2" in planned.stdout

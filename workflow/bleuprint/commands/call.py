@@ -74,6 +74,11 @@ def after_failure(workflow: Any, plan: Plan, logs: list[str]) -> None:
 def after_success(workflow: Any) -> None:
     """Show the scores, if they were asked for."""
     atexit.unregister(_say_if_full)
+    show_scores(workflow)
+
+
+def show_scores(workflow: Any) -> None:
+    """Print the table of scores and the conclusions of the last report, if the call asks for a report."""
     if _reports(workflow) and SCORES.exists():  # with --touch there may be none
         print(wrapped(SCORES.read_text(encoding="utf-8").rstrip("\n"), columns(sys.stdout)))
 

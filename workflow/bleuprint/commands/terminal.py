@@ -10,9 +10,11 @@ import re
 from pathlib import Path
 from typing import Any, TextIO
 
+from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake.logging import DefaultFormatter
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from bleuprint.commands.call import show_scores
 from bleuprint.commands.milestones import ended, started
 from bleuprint.files import visible
 from bleuprint.plan.keys import Plan
@@ -105,7 +107,9 @@ class Milestones(logging.Handler):
         """Print the lines that belong to a record of Snakemake's."""
         event = getattr(record, "event", None)
         try:
-            if event is LogEvent.RUN_INFO and not self.jobs:
+            if record.getMessage() == NOTHING_TO_BE_DONE_MSG:
+                show_scores(self.workflow)  # Snakemake calls no onsuccess then
+            elif event is LogEvent.RUN_INFO and not self.jobs:
                 self._begin(vars(record)["stats"]["total"])
             elif event is LogEvent.JOB_INFO:
                 job = self.jobs[vars(record)["jobid"]] = (
