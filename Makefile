@@ -51,7 +51,7 @@ test: env browser lint ## Check everything: linters, types, all tests (twenty mi
 nightly: drill fuzz soak ## Test what takes long: drill, fuzz and soak, one after the other
 
 # Other moments each time
-drill: env ## Kill the demo at random moments; it must end in the same bits (ten minutes)
+drill: env ## Kill the demo at random moments; it must end in the same bits (about five minutes)
 	python tests/drill.py
 
 # The inputs of `make test`, many more of them, and others each time
