@@ -208,7 +208,7 @@ def test_the_chosen_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.Monk
         (folder / "session.log").write_text(log)
         settings = SimpleNamespace(**{"best_checkpoint_metric": None, "maximize_best_checkpoint_metric": None} | flags)
         stage = SimpleNamespace(experiment=SimpleNamespace(training=settings))
-        return milestones.training(SimpleNamespace(stages={"training": {"a": stage}}), "a")  # type: ignore[arg-type]
+        return milestones.training(SimpleNamespace(stages={"training": {"a": stage}}), "a")
 
     best = "best: checkpoint_best.pt\n"
     assert line(best) == "best epoch 3, validation loss 2.000"  # of equal ones the later, as fairseq chooses

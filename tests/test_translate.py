@@ -42,7 +42,7 @@ def run_of(tmp_path: Path, **decoding: Any) -> Trained:
     (folders["training"] / "checkpoint.pt").write_text("")
     return Trained(
         CONFIG | {"decoding": CONFIG["decoding"] | decoding}, folders, [folders["training"] / "checkpoint.pt"]
-    )  # type: ignore[operator]
+    )
 
 
 @pytest.fixture
