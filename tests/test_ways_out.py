@@ -41,6 +41,32 @@ def test_text_that_is_not_utf8_is_converted() -> None:
     assert decode_lines(converted, "text.de") == ["für"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("Grüße, Welt und alle\n".encode(encoding) for encoding in ("utf-16", "utf-32")),
+        *("Hello, world and all\n".encode(encoding) for encoding in ("utf-16-le", "utf-16-be")),
+        b'<refset setid="t">\n<doc docid="1">\n<seg id="1">Ein Satz.</seg>\n<seg id="2">Noch einer.</seg>\n</doc>\n',
+    ],
+    ids=["utf-16", "utf-32", "utf-16-le", "utf-16-be", "sgm"],
+)
+def test_a_file_that_is_no_plain_text_is_converted_by_the_command_that_its_message_names(content: bytes) -> None:
+    path = Path("text.de")
+    path.write_bytes(content)
+    with pytest.raises(DataError) as error:
+        lines.read_text(path)
+    message = str(error.value).removesuffix(".")
+    if "<seg" in message:
+        (command,) = re.findall("(grep .*)", message)
+        command = command.replace("FILE", "text.de")
+    else:
+        commands = re.findall(r"(?<=with )iconv -f \S+ -t UTF-8", message)
+        command = f"{commands[0].replace('UTF-16LE', 'UTF-16BE') if content[0] == 0 else commands[0]} text.de"
+    converted = subprocess.run(["bash", "-c", command], capture_output=True, check=True).stdout
+    path.write_bytes(converted)
+    assert lines.read_text(path)[0] in ("Grüße, Welt und alle", "Hello, world and all", "Ein Satz.")
+
+
 def test_a_large_file_is_unpacked_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "LIMIT", 9)
     Path("text.de.gz").write_bytes(gzip.compress(b"0123456789\n"))
