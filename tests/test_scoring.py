@@ -12,6 +12,7 @@ import sacrebleu
 from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.config.schema import Experiment
 from bleuprint.files import DataError
+from bleuprint.plan.choices import left_out
 from bleuprint.scoring import languages
 from bleuprint.scoring.languages import with_tokenizers
 from bleuprint.scoring.metrics import score, sentence_scores
@@ -121,6 +122,12 @@ def test_the_tokeniser_suits_the_target(target: str, tokenizer: str) -> None:
     # Moses' tokens of a text without spaces are no words, unless the text came tokenised
     assert ("bleu_tok_lc" in metrics) is (tokenizer == "13a")
     assert "bleu_tok_lc" in chosen(f"target={target} source=xx text.tokenizer=none").scoring.metrics
+
+
+def test_a_metric_that_does_not_suit_the_target_is_named() -> None:
+    for target, note in (("zh", "no bleu_tok_lc: Moses' tokens of zh are no words"), ("en", None)):
+        (choice,) = experiments({"overrides": f"corpus=local corpus.train=x source=xx target={target}"})
+        assert left_out(choice.experiment) == note
 
 
 def test_perfect_chinese_scores_100() -> None:

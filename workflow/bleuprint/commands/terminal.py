@@ -17,6 +17,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from bleuprint.commands.call import show_scores
 from bleuprint.commands.milestones import ended, started
 from bleuprint.files import visible
+from bleuprint.plan.choices import left_out
 from bleuprint.plan.keys import Plan
 
 STREAM = "DefaultStreamHandler"  # Snakemake's name of its handler that writes to the terminal
@@ -128,6 +129,8 @@ class Milestones(logging.Handler):
         cores = self.workflow.resource_settings.cores
         where = f", on {cores} core{'s' * (cores != 1)}" if self.workflow.local_exec and cores else ""
         self._print(f"{'plan':10}{runs} run{'s' * (runs > 1)}, {jobs} job{'s' * (jobs > 1)}{where}")
+        for note in dict.fromkeys(left_out(run.choice.experiment) for run in self.plan.runs):
+            self._print(f"{'scoring':10}{note}" if note else "")
         for log in self.workflow.logger_manager.get_logfile():
             self._print(f"{'log':10}{os.path.relpath(log, Path.cwd())}")
 

@@ -22,6 +22,14 @@ def without_auto(experiment: Experiment) -> Experiment:
     return with_tokenizers(with_engine(experiment))
 
 
+def left_out(experiment: Experiment) -> str | None:
+    """Return a sentence on the metrics that do not suit the target language; None if all do."""
+    suited = with_tokenizers(experiment).scoring.metrics
+    if names := [name for name in experiment.scoring.metrics if name not in suited]:
+        return f"no {' and no '.join(names)}: Moses' tokens of {experiment.target} are no words"
+    return None
+
+
 def check_choices(experiment: Experiment) -> None:
     """Check that the config's tokeniser and metrics exist.
 
