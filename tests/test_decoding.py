@@ -30,10 +30,12 @@ def test_a_wrong_count_is_refused(sentences: int) -> None:
         hypotheses(GENERATED, sentences)
 
 
-@pytest.mark.parametrize("tokens", ["a d@@ og", "a d@@"])
-def test_a_bpe_marker_is_refused(tokens: str) -> None:
-    with pytest.raises(DataError, match="hypothesis 1 still has a BPE marker"):
-        hypotheses([f"H-0\t-0.1\t{tokens}"], 1)
+@pytest.mark.parametrize(
+    ("tokens", "segmenter"), [("a d@@ og", "subword_nmt"), ("a d@@", "subword_nmt"), ("▁a ▁d og", "sentencepiece")]
+)
+def test_subwords_that_were_not_joined_are_refused(tokens: str, segmenter: str) -> None:
+    with pytest.raises(DataError, match="hypothesis 1 still has subwords"):
+        hypotheses([f"H-0\t-0.1\t{tokens}"], 1, segmenter)
 
 
 def test_a_grid_is_each_beam_with_each_penalty_once() -> None:
@@ -60,7 +62,7 @@ def test_tuning_goes_by_the_metric_of_the_tokens() -> None:
 def test_a_failed_or_incomplete_translation_is_no_point(tmp_path: Path) -> None:
     point = {"beam": 2, "lenpen": 1.0}
     with pytest.raises(DataError, match="ended with status 3; its log says why"):
-        translated(["bash", "-c", "exit 3"], point, tmp_path, 2)
+        translated(["bash", "-c", "exit 3"], point, tmp_path, 2, "subword_nmt")
     (tmp_path / "generate-valid.txt").write_text("H-0\t-0.1\ta dog\n")
     with pytest.raises(DataError, match="translated 1 of 2 sentences"):
-        translated(["true"], point, tmp_path, 2)
+        translated(["true"], point, tmp_path, 2, "subword_nmt")

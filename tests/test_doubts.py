@@ -102,7 +102,7 @@ def test_the_terminal_and_the_page_tell_doubts(snakemake: Snakemake, tmp_path: P
     exchanged = [(target, source) for source, target in PAIRS]
     for name, lines in parts(train=PAIRS + [("x y z", "a")] * 50, valid=PAIRS[:20], test=exchanged).items():
         write_lines(tmp_path / name, lines)
-    local = "corpus.train=train corpus.valid=valid corpus.test=test text.merges=50 text.tokenizer=none"
+    local = "corpus.train=train corpus.valid=valid corpus.test=test text=iwslt14 text.merges=50 text.tokenizer=none"
     config = ["recipe=demo", "corpus=local", "source=en", "target=de", f"overrides={local}"]
     result = run_snakemake(tmp_path, "--config", *config, env=stand_ins(tmp_path) | CPU)
     assert result.returncode == 0, result.stderr

@@ -11,7 +11,7 @@ from conftest import Snakemake, jobs
 from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.decoding.ctranslate import batches, translate
 from bleuprint.decoding.engine import engine
-from bleuprint.decoding.hypotheses import without_bpe
+from bleuprint.text import bpe
 from bleuprint.files import DataError
 from bleuprint.plan.keys import plan
 from bleuprint.record.provenance import logs
@@ -125,6 +125,7 @@ class Copier:
 
 def flags(**changes: Any) -> argparse.Namespace:
     values = {"beam": 5, "lenpen": 1.5, "max_tokens": 12, "max_len_a": 0.0, "max_len_b": 200, "min_len": 1}
+    values |= {"segmenter": "subword_nmt"}
     return argparse.Namespace(**values | changes)
 
 
@@ -147,7 +148,7 @@ def test_the_limit_goes_by_the_sentences_own_length() -> None:
 
 
 def test_a_sentence_beyond_the_models_positions_is_refused() -> None:
-    with pytest.raises(DataError, match=r"test sentence 2 has 1,025 tokens .* reads 1,024 at most"):
+    with pytest.raises(DataError, match=r"test sentence 2 has 1,025 subwords.* reads 1,024 at most"):
         translate(Copier(), [["a"] * 1023, ["a"] * 1024], flags())
 
 
@@ -160,4 +161,4 @@ def test_batches_do_not_hang_on_their_order_alone() -> None:
     ("tokens", "line"), [(["a@@", "b", "c"], "ab c"), (["a", "b@@"], "a b"), ([], ""), (["<unk>"], "<unk>")]
 )
 def test_bpe_is_undone_as_fairseq_does(tokens: list[str], line: str) -> None:
-    assert without_bpe(tokens) == line
+    assert bpe.join(tokens) == line

@@ -23,7 +23,7 @@ REFERENCES = ["The cat sat on the mat .", "it 's a small dog ."]
 
 def chosen(words: str = "") -> Experiment:
     """Return the default experiment, or one of own text, with a tokeniser in place of each `auto`."""
-    local = f"corpus=local corpus.train=x {words}" if words else ""
+    local = f"corpus=local text=iwslt14 scoring=bleu_chrf corpus.train=x {words}" if words else ""
     (choice,) = experiments({"overrides": local})
     return with_tokenizers(choice.experiment)
 
@@ -126,7 +126,8 @@ def test_the_tokeniser_suits_the_target(target: str, tokenizer: str) -> None:
 
 def test_a_metric_that_does_not_suit_the_target_is_named() -> None:
     for target, note in (("zh", "no bleu_tok_lc: Moses' tokens of zh are no words"), ("en", None)):
-        (choice,) = experiments({"overrides": f"corpus=local corpus.train=x source=xx target={target}"})
+        words = f"corpus=local corpus.train=x text=iwslt14 scoring=bleu_chrf source=xx target={target}"
+        (choice,) = experiments({"overrides": words})
         assert left_out(choice.experiment) == note
 
 

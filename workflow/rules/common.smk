@@ -8,6 +8,7 @@
 
 from operator import attrgetter
 
+from bleuprint.config.segmenters import segmenter
 from bleuprint.decoding import engine
 from bleuprint.files import canonical
 from bleuprint.machine.device import model_threads, uses_gpu
@@ -60,7 +61,21 @@ def memory(mb):
     return lambda wildcards, threads: mb * threads
 
 
+# The text stage
+
+
+def segments(wildcards):
+    """Return the folder of the segmented text."""
+    return f"results/text/{wildcards.text}/{segmenter(PLAN.stage('text', wildcards.text).experiment).folder}"
+
+
 # The decoding stage
+
+
+def segmented(wildcards):
+    """Return the folder of the segmented text that is translated."""
+    folder = segmenter(PLAN.stage("decoding", wildcards.decoding).experiment).folder
+    return PLAN.upstream("decoding", wildcards.decoding, "text", folder)
 
 
 def decoded_by(name):

@@ -39,7 +39,7 @@ rule tune:
         " export OMP_NUM_THREADS={threads};"
         " {params.how[launcher]} python -m bleuprint.decoding.tune --grid {params.grid:q}"
         " --references {input.references}/valid.{params.how[target]} --models {params.how[models]}"
-        " --folder $folder/tune --output {output.tuned} --flags {output.flags} --"
+        " --segmenter {params.how[segmenter]} --tokenize {params.how[tokenize]} --folder $folder/tune --output {output.tuned} --flags {output.flags} --"
         " fairseq-generate {input.data} --path {params.how[path]} {params.flags} {params.how[fairseq]}) > {log} 2>&1"
 
 
@@ -73,7 +73,7 @@ rule translate:
         identity=identity("decoding"),
         flags=what("decoding", generate),
         target=what("decoding", attrgetter("target")),
-        tokenizer=what("decoding", attrgetter("text.tokenizer")),
+        tokenizer=what("decoding", attrgetter("text.tokenizers.target")),
         how=how("decoding", pieces.translate),
     shell:
         "folder=results/decoding/{wildcards.decoding};"
@@ -83,7 +83,8 @@ rule translate:
         " {params.how[tuned]}--results-path $folder {params.how[fairseq]};"
         " python -m bleuprint.decoding --generated {output.generated}"
         " --references {input.references}/test.{params.target} --language {params.target}"
-        " --tokenizer {params.tokenizer} --tokens {output.tokens} --text {output.text};"
+        " --tokenizer {params.tokenizer} --segmenter {params.how[segmenter]} --tokens {output.tokens}"
+        " --text {output.text};"
         " python -m bleuprint.record.seal $folder) > {log} 2>&1"
 
 
@@ -121,7 +122,7 @@ rule convert:
 rule translate_converted:
     input:
         model="results/decoding/{decoding}/ctranslate2",
-        source=upstream("decoding", "text", "bpe"),
+        source=segmented,
         sealed=seals("decoding", "text"),
     output:
         tokens="results/decoding/{decoding}/hypotheses.tok",
@@ -145,7 +146,7 @@ rule translate_converted:
         identity=identity("decoding"),
         flags=what("decoding", ctranslate2_flags),
         target=what("decoding", attrgetter("target")),
-        tokenizer=what("decoding", attrgetter("text.tokenizer")),
+        tokenizer=what("decoding", attrgetter("text.tokenizers.target")),
         how=how("decoding", pieces.translate_converted),
     shell:
         "folder=results/decoding/{wildcards.decoding};"
@@ -153,4 +154,5 @@ rule translate_converted:
         " {params.how[launcher]} python -m bleuprint.decoding.ctranslate --model {input.model}"
         " --source {input.source}/test.{params.how[source]} {params.flags} {params.how[flags]}"
         " --threads {threads} --language {params.target} --tokenizer {params.tokenizer}"
+        " --segmenter {params.how[segmenter]}"
         " --tokens {output.tokens} --text {output.text}; python -m bleuprint.record.seal $folder) > {log} 2>&1"

@@ -1,4 +1,4 @@
-from bleuprint.plan.fairseq_flags import preprocess
+from bleuprint.plan.fairseq_flags import preprocess, sentencepiece
 
 
 rule text:
@@ -80,6 +80,27 @@ rule learn_bpe:
         " --symbols {params.merges}) > {log} 2>&1"
 
 
+rule learn_sentencepiece:
+    input:
+        tokenized="results/text/{text}/tokenized",
+    output:
+        "results/text/{text}/sentencepiece.model",
+    log:
+        "results/text/{text}/learn_sentencepiece.log",
+    benchmark:
+        "results/text/{text}/learn_sentencepiece.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        flags=what("text", sentencepiece),
+    shell:
+        "(set -x; python -m bleuprint.text.learn_sentencepiece --input {input.tokenized}/train.both --output {output}"
+        " {params.flags}) > {log} 2>&1"
+
+
 rule apply_bpe:
     input:
         tokenized="results/text/{text}/tokenized",
@@ -101,10 +122,31 @@ rule apply_bpe:
         " python -m bleuprint.text.lengths {output}/* 2>&1 | tee -a {log} >&2"
 
 
+rule apply_sentencepiece:
+    input:
+        tokenized="results/text/{text}/tokenized",
+        model="results/text/{text}/sentencepiece.model",
+    output:
+        directory("results/text/{text}/pieces"),
+    log:
+        "results/text/{text}/apply_sentencepiece.log",
+    benchmark:
+        "results/text/{text}/apply_sentencepiece.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        mem_mb=1000,
+    shell:
+        "(set -x; python -m bleuprint.text.apply_sentencepiece --model {input.model} --output {output}"
+        " --workers {threads} $(ls -d {input.tokenized}/* | grep -v '[.]both$')) > {log} 2>&1;"
+        " python -m bleuprint.text.lengths {output}/* 2>&1 | tee -a {log} >&2"
+
+
 rule binarise:
     input:
         tokenized="results/text/{text}/tokenized",
-        bpe="results/text/{text}/bpe",
+        segmented=segments,
         checks="results/text/{text}/checks.json",
     output:
         bin=directory("results/text/{text}/bin"),
@@ -125,8 +167,8 @@ rule binarise:
     shell:
         # Text with another fingerprint than the known one fails the job, so that nothing is trained on it
         "folder=results/text/{wildcards.text}; rm -rf {output.bin}.part;"
-        " (set -x; fairseq-preprocess {params.flags} --trainpref {input.bpe}/train --validpref {input.bpe}/valid"
-        " --testpref {input.bpe}/test --destdir {output.bin}.part --workers {params.workers};"
+        " (set -x; fairseq-preprocess {params.flags} --trainpref {input.segmented}/train --validpref {input.segmented}/valid"
+        " --testpref {input.segmented}/test --destdir {output.bin}.part --workers {params.workers};"
         " mv {output.bin}.part {output.bin}) > {log} 2>&1;"
         " python -m bleuprint.text.fingerprint --folder $folder --expected {params.how[expected]}"
         " --difference {params.how[difference]} 2>&1 | tee -a {log};"

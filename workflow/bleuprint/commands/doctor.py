@@ -121,7 +121,7 @@ def costs(plan: Plan, missing: Missing, threads: int) -> tuple[list[list[str]], 
             continue
         experiment = stage.experiment
         tokens = target_tokens(experiment)
-        words = (*argv(experiment.model.flags() | experiment.training.flags()), str(experiment.text.merges))
+        words = (*argv(experiment.model.flags() | experiment.training.flags()), str(experiment.text.subwords))
         if words not in timed:
             timed[words] = steps(stage, threads)
         found = timed[words]
@@ -146,7 +146,7 @@ def steps(stage: Stage, threads: int) -> dict[str, float] | str:
     """
     experiment = stage.experiment
     words = argv(experiment.model.flags() | experiment.training.flags() | {"user_dir": PLUGIN})
-    order = {"words": words, "types": experiment.text.merges, "max_tokens": experiment.training.max_tokens}
+    order = {"words": words, "types": experiment.text.subwords, "max_tokens": experiment.training.max_tokens}
     order |= {"gpu": uses_gpu(experiment.runtime)}
     order |= {"fp16": experiment.training.fp16, "bf16": uses_bf16(experiment.training, experiment.runtime)}
     result = subprocess.run(

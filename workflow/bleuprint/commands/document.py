@@ -19,6 +19,8 @@ from bleuprint.config.compose import CONFIG_DIR, group_files
 from bleuprint.config.schema import corpus
 from bleuprint.config.schema.decoding import Grid
 from bleuprint.config.schema.section import Section
+from bleuprint.config.schema.text import SentencePiece
+from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.files import replacing
 from bleuprint.machine.environment import ROOT
 from bleuprint.scoring.metrics import METRICS
@@ -74,8 +76,9 @@ def all_tables() -> dict[str, str]:
         tables[group] = table(section, files(group, root), [key for key in keys if key not in own])
         if own:
             tables[f"{group} own"] = table(section, files(group, root), [key for key in keys if key in own])
-    (scoring,) = files("scoring", root).values()
-    tables["metric"] = table(schema.Metric, {"": {}} | scoring["metrics"])
+    scored = [values["metrics"] for values in files("scoring", root).values()]
+    tables["metric"] = table(schema.Metric, {"": {}} | {name: keys for one in scored for name, keys in one.items()})
+    tables["sentencepiece"] = table(SentencePiece, {"": settings("text", "iwslt14")["sentencepiece"]})
     return tables | flag_tables() | recipes(root) | {"commands": commands(), "statuses": statuses()}
 
 
@@ -97,7 +100,8 @@ def table(section: type[Section], values: Files | None = None, keys: Iterable[st
 def described(section: type[Section], key: str) -> str:
     """Return a key's description; what a registry holds is filled in."""
     text = " ".join((section.model_fields[key].description or "").split())
-    for place, registry in (("{metrics}", METRICS), ("{tokenisers}", TOKENISERS)):
+    registries = {"{metrics}": METRICS, "{tokenisers}": TOKENISERS, "{segmenters}": SEGMENTERS}
+    for place, registry in registries.items():
         *others, last = [f"`{name}`" for name in registry]
         text = text.replace(place, f"{', '.join(others)} or {last}")
     return text

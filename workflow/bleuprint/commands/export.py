@@ -5,13 +5,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bleuprint.commands.trained import check_recorded, trained
+from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.decoding.convert import convert, obstacle, own_type
 from bleuprint.files import DataError, read_json, remove, temporary_name
 from bleuprint.record.provenance import find, read
-from bleuprint.text.tokenisers import TOKENISERS
+from bleuprint.text.segmenters import named
+from bleuprint.text.segmenters import path as segmenter_module
+from bleuprint.text.tokenisers import TOKENISERS, sides
 
 EXAMPLE = Path(__file__).parent / "exported"
-PACKAGES = ("ctranslate2", "subword-nmt")
+PACKAGES = ("ctranslate2", "pyyaml")
 README = """# {run}
 
 A translation model from {source} to {target}, made with bleuprint and exported for CTranslate2 ({compute_type}).
@@ -20,8 +23,8 @@ A translation model from {source} to {target}, made with bleuprint and exported 
     python translate.py < text.{source} > text.{target}
 
 `translate.py` reads UTF-8 text, one sentence a line, and writes one line for each; it is an example for your own code.
-`model/` holds the model and its vocabulary, `codes` the BPE merges, `config.yaml` the run's config.
-`tokeniser.py` makes tokens of text, and text of tokens.
+`model/` holds the model and its vocabulary, `config.yaml` the run's config. `tokeniser.py` makes tokens of text,
+`segmenter.py` with `segmenter.model` makes subwords of them; `detokeniser.py` makes text of what the model writes.
 
 Scores on the test set of {corpus} ({sentences:,} sentences), with sacreBLEU's signature:
 
@@ -46,7 +49,7 @@ def export(word: str, folder: Path, compute_type: str | None) -> None:
         DataError: the folder is not empty, ctranslate2 cannot run the model, or a file is not as recorded.
     """
     run, known = trained(word), read(find(word))
-    compute_type = compute_type or own_type(run.config)
+    compute_type, segmenter = compute_type or own_type(run.config), named(run.config)
     if reason := obstacle(run.config):
         raise DataError(
             f"{reason}; bleuprint translate runs it with fairseq, and bleuprint pack --checkpoint packs it for fairseq."
@@ -62,12 +65,15 @@ def export(word: str, folder: Path, compute_type: str | None) -> None:
     try:
         temporary.mkdir(parents=True)
         convert(run.config, run.folders, compute_type, temporary / "model")
-        shutil.copyfile(run.folders["text"] / "codes", temporary / "codes")
+        shutil.copyfile(run.folders["text"] / SEGMENTERS[segmenter].model, temporary / "segmenter.model")
+        shutil.copyfile(segmenter_module(segmenter), temporary / "segmenter.py")
         shutil.copyfile(find(word) / "config.yaml", temporary / "config.yaml")
         shutil.copyfile(EXAMPLE / "translate.py", temporary / "translate.py")
-        tokeniser = TOKENISERS[run.config["text"]["tokenizer"]]
-        shutil.copyfile(tokeniser.path, temporary / "tokeniser.py")
-        packages = sorted([*PACKAGES, *tokeniser.packages])
+        tokenisers = [TOKENISERS[name] for name in sides(run.config["text"]["tokenizer"])]
+        for file, tokeniser in zip(("tokeniser.py", "detokeniser.py"), tokenisers, strict=True):
+            shutil.copyfile(tokeniser.path, temporary / file)
+        needed = {package for tokeniser in tokenisers for package in tokeniser.packages}
+        packages = sorted({*PACKAGES, SEGMENTERS[segmenter].package, *needed})
         requirements = "".join(f"{package}=={version(package)}\n" for package in packages)
         (temporary / "requirements.txt").write_text(requirements, encoding="utf-8")
         (temporary / "README.md").write_text(_readme(find(word), compute_type), encoding="utf-8")

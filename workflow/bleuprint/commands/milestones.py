@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bleuprint.config.segmenters import segmenter
 from bleuprint.config.stages import STAGES
 from bleuprint.files import read_json
 from bleuprint.plan.keys import Plan
@@ -15,7 +16,7 @@ RESULTS = Path("results")
 WORDS = {"train": "training", "valid": "validation", "test": "test"}  # for the parts of a corpus
 PAIRS = re.compile(r"^(\w+): ([\d,]+) pairs$", re.MULTILINE)  # in the corpus stage's log
 PICKED = re.compile(r"^(best|last|average\w*): (checkpoint.*)$", re.MULTILINE)  # in a training's log
-BEGIN = {"tokenise": "tokenising, learning BPE", "translate": "translating", "translate_converted": "translating"}
+BEGIN = {"tokenise": "tokenising, learning subwords", "translate": "translating", "translate_converted": "translating"}
 BEGIN |= {"tune": "trying beams and length penalties", "convert": "converting the model for CTranslate2"}
 
 
@@ -56,14 +57,17 @@ def corpus(plan: Plan, key: str) -> str:
 
 
 def text(plan: Plan, key: str) -> str:
-    """Return how many training pairs were kept, the merges, and the sizes of the dictionaries."""
+    """Return how many training pairs were kept, the subwords that were learnt, and the sizes of the dictionaries."""
     folder, experiment = RESULTS / "text" / key, plan.stages["text"][key].experiment
     facts = read_json(folder / "fingerprint.json")
     cleaning = read_json(folder / "cleaning.json")
     kept, left_out = facts["lines"]["train"], sum(cleaning["left_out"].values())
     sizes = [f"{facts['dictionary'][language]:,}" for language in (experiment.source, experiment.target)]
+    learnt = f"{experiment.text.subwords:,} {segmenter(experiment).unit}"
     dropped = f" ({left_out:,} left out)" if left_out else ""
-    return f"{kept:,} pairs{dropped}, {experiment.text.merges:,} merges, {' and '.join(sizes)} types"
+    if experiment.text.joined_dictionary:
+        return f"{kept:,} pairs{dropped}, {learnt}, {sizes[0]} types"
+    return f"{kept:,} pairs{dropped}, {learnt}, {' and '.join(sizes)} types"
 
 
 def training(plan: Plan, key: str) -> str:

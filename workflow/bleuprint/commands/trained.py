@@ -6,8 +6,10 @@ from typing import Any
 
 import yaml
 
+from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.files import DataError, sha256
 from bleuprint.record.provenance import Record, base, find, read
+from bleuprint.text.segmenters import named
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,15 @@ def trained(word: str) -> Trained:
     """Return the run that `word` names, as `provenance.find` takes it.
 
     Raises:
-        DataError: the word names no run or several, the run has no record, or its config or codes have changed.
+        DataError: the word names no run or several, the run has no record, or its config or segmenter has changed.
     """
     folder = find(word)
     known, root = read(folder), base(folder)
     stages = {stage: root / entry["folder"] for stage, entry in known["stages"].items()}
     trainings = [stages["training"], *(root / entry["folder"] for entry in known.get("ensemble", []))]
     check_recorded(known, known["files"], folder, "config.yaml")
-    check_recorded(known, known["stages"]["text"]["files"], stages["text"], "codes")
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    check_recorded(known, known["stages"]["text"]["files"], stages["text"], SEGMENTERS[named(config)].model)
     return Trained(config, stages, [training / "checkpoint.pt" for training in trainings])
 
 

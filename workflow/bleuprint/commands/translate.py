@@ -12,31 +12,31 @@ from pathlib import Path
 
 from bleuprint.commands.trained import Trained, trained
 from bleuprint.config.flags import argv
+from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.decoding.convert import PLUGIN, POSITIONS, common, flags, obstacle, own_type, search
 from bleuprint.decoding.converted import converted
-from bleuprint.decoding.hypotheses import without_bpe
 from bleuprint.files import DataError, visible
 from bleuprint.machine.memory import ended
-from bleuprint.text.tokenisers import TOKENISERS
+from bleuprint.text.segmenters import module, named
+from bleuprint.text.tokenise import RESERVED, tokens_of
+from bleuprint.text.tokenisers import TOKENISERS, sides
 
 LIMIT = POSITIONS - 1  # subwords of a sentence, without its end-of-sentence token
 LONGEST = 100_000  # bytes of a line; a longer line has more subwords than LIMIT
 WAITING = 1 << 16  # bytes that are read, and translated, at once at most
 BATCH_TOKENS = 1024
 
-Engine = Callable[[list[list[str]]], Iterator[str]]  # sentences of subwords → translations without BPE
+Engine = Callable[[list[list[str]]], Iterator[str]]  # sentences of subwords → translations of whole words
 
 
 class Text:
     """The steps of a run's text stage, for single sentences."""
 
     def __init__(self, run: Trained) -> None:
-        from subword_nmt.apply_bpe import BPE  # slow to load
-
         self.settings, self.languages = run.config["text"], run.languages
-        with open(run.folders["text"] / "codes", encoding="utf-8") as codes:
-            self.bpe = BPE(codes)
-        self.widest = max((len("".join(pair)) for pair in self.bpe.bpe_codes), default=1)
+        name = named(run.config)
+        self.segmenter = module(name).Segmenter(run.folders["text"] / SEGMENTERS[name].model)
+        self.reserved = RESERVED if name == "subword_nmt" else None
 
     def subwords(self, line: bytes) -> list[str]:
         """Return the subwords of a raw line, as the model reads them; an empty list for a line without words.
@@ -44,27 +44,25 @@ class Text:
         Raises:
             DataError: the line cannot be translated; the message follows its number.
         """
-        from bleuprint.text.tokenise import RESERVED, tokens_of
-
         if len(line) > LONGEST:
             raise DataError(f"is longer than {LONGEST:,} bytes")
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
             raise DataError(f"is not UTF-8 (byte 0x{line[error.start]:02x})") from None
-        (tokens,) = tokens_of([text], self.languages[0], self.settings["tokenizer"], self.settings["lowercase"])
+        (tokens,) = tokens_of([text], self.languages[0], 0, self.settings)
         # Check the length first: RESERVED and BPE take minutes for a word of a hundred thousand letters
-        if sum(math.ceil(len(token) / self.widest) for token in tokens.split()) <= LIMIT:
-            if match := RESERVED.search(tokens):
+        if sum(math.ceil(len(token) / self.segmenter.longest) for token in tokens.split()) <= LIMIT:
+            if self.reserved and (match := self.reserved.search(tokens)):
                 raise DataError(f"has the token {match[0][:100]!r}, which ends in BPE's mark or a symbol of fairseq")
-            subwords: list[str] = self.bpe.process_line(tokens).split()
+            subwords: list[str] = self.segmenter.segment(tokens)
             if len(subwords) <= LIMIT:
                 return subwords
         raise DataError(f"has more than the {LIMIT:,} subwords that the model can read")
 
     def running(self, tokens: str) -> str:
         """Return a translation as running text."""
-        return TOKENISERS[self.settings["tokenizer"]].detokenise(tokens, self.languages[1])
+        return TOKENISERS[sides(self.settings["tokenizer"])[1]].detokenise(tokens, self.languages[1])
 
 
 def ctranslate2_engine(run: Trained, compute_type: str, beam: int | None, one_by_one: bool) -> Engine:
@@ -91,6 +89,8 @@ def ctranslate2_engine(run: Trained, compute_type: str, beam: int | None, one_by
             f"ctranslate2 cannot load {folder}: {error}; free some memory, or delete that folder."
         ) from None
 
+    join = module(named(run.config)).join
+
     def engine(sentences: list[list[str]]) -> Iterator[str]:
         if not sentences:
             return
@@ -99,14 +99,15 @@ def ctranslate2_engine(run: Trained, compute_type: str, beam: int | None, one_by
             sentences, max_batch_size=BATCH_TOKENS, batch_type="tokens", asynchronous=True, **limits
         )
         for result in results:
-            yield without_bpe(result.result().hypotheses[0])
+            yield join(result.result().hypotheses[0])
 
     return engine
 
 
 def fairseq_engine(run: Trained, beam: int | None) -> Engine:
     """Return an engine that runs the model with fairseq-interactive, sentence by sentence."""
-    options = flags(run.config) | ({"beam": beam} if beam else {})
+    options = flags(run.config) | {"remove_bpe": SEGMENTERS[named(run.config)].remove_bpe}
+    options |= {"beam": beam} if beam else {}
     source, target = run.languages
     options |= {"source_lang": source, "target_lang": target, "buffer_size": 1, "cpu": True, "user_dir": PLUGIN}
     place = common(run.folders)
@@ -117,11 +118,11 @@ def fairseq_engine(run: Trained, beam: int | None) -> Engine:
     process = subprocess.Popen(
         command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, encoding="utf-8", env=env, cwd=place
     )
-    numbers = count()
+    numbers, restore = count(), module(named(run.config)).restore
 
     def engine(sentences: list[list[str]]) -> Iterator[str]:
         for sentence, number in zip(sentences, numbers, strict=False):
-            yield answer(" ".join(sentence), f"H-{number}\t")
+            yield restore(answer(" ".join(sentence), f"H-{number}\t"))
 
     def answer(sentence: str, mark: str) -> str:
         assert process.stdin is not None and process.stdout is not None

@@ -16,12 +16,15 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from bleuprint.config import messages
+from bleuprint.config.automatic import settle
 from bleuprint.config.groups import CONFIG_DIR, ConfigError, config_dir, group_files
 from bleuprint.config.known_flags import has_answer
 from bleuprint.config.schema import Decoding, Experiment, Flags, Model, Training
 from bleuprint.config.words import parsed, points
 
 __all__ = ["CONFIG_DIR", "Choice", "ConfigError", "experiments", "group_files"]
+# A corpus' kind → files of other groups that suit it; an override of such a group goes before them
+SUITED = {"local": {"text": "own", "scoring": "cased"}}
 FLAG_SECTIONS: dict[str, type[Flags]] = {"model": Model, "training": Training, "decoding": Decoding}
 
 
@@ -58,6 +61,7 @@ def _choice(words: list[str]) -> Choice:
     except OmegaConfBaseException as error:
         raise ConfigError(messages.composing(error)) from None
     assert isinstance(values, dict)
+    settle(values)
     try:
         experiment = Experiment.model_validate(values)
     except ValidationError as error:
@@ -73,10 +77,20 @@ def _copy(words: tuple[str, ...]) -> DictConfig:
 
 @cache
 def _compose(words: tuple[str, ...]) -> tuple[DictConfig, dict[str, str]]:
-    """Return the config, and the file of each group."""
+    """Return the config, and the file of each group; what suits its corpus goes before what a recipe chooses."""
     overrides = parsed(words)
     for override in overrides:
         _check_group(override)
+    config, files = _composed(overrides)
+    named = {override.key_or_group for override in overrides}
+    suited = SUITED.get(str(OmegaConf.select(config, "corpus.kind")), {})
+    if missing := [f"{group}={file}" for group, file in suited.items() if group not in named]:
+        return _composed([*parsed(missing), *overrides])
+    return config, files
+
+
+def _composed(overrides: list[Override]) -> tuple[DictConfig, dict[str, str]]:
+    """Return what Hydra composes, and the file of each group."""
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             config = compose("config", [_set_or_add(override) for override in overrides], return_hydra_config=True)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bleuprint.config.segmenters import SEGMENTERS
+
 if TYPE_CHECKING:  # each job's start reads this table, and none needs pydantic for it
     from bleuprint.config.schema import Experiment
 
@@ -61,6 +63,9 @@ def _decoding(experiment: Experiment) -> dict[str, Any]:
     return keys | by
 
 
+SEGMENTING = ("learn_bpe", "learn_sentencepiece", "apply_bpe", "apply_sentencepiece")  # the jobs of all segmenters
+
+
 def _ensemble(experiment: Experiment) -> dict[str, Experiment]:
     seeds = sorted(experiment.decoding.ensemble)
     return {str(seed): experiment.model_copy(update={"seed": seed}) for seed in seeds}
@@ -80,13 +85,13 @@ STAGES = {
         label=lambda experiment, groups: f"{groups['corpus']}-{experiment.source}-{experiment.target}",
         slice=_text,
         parents=("corpus",),
-        jobs=("tokenise", "check_text", "learn_bpe", "apply_bpe", "binarise"),
+        jobs=("tokenise", "check_text", *SEGMENTING, "binarise"),
+        optional=SEGMENTING,
         files=(
             "config.yaml",
             "tokenized/*",
             "cleaning.json",
-            "codes",
-            "bpe/*",
+            *(file for name in SEGMENTERS.values() for file in (name.model, f"{name.folder}/*")),
             "bin/*",
             "fingerprint.json",
             "checks.json",

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.decoding.hypotheses import hypotheses, write
 from bleuprint.files import exit_with_message, read_lines
 from bleuprint.text.tokenisers import TOKENISERS
@@ -16,10 +17,12 @@ def main() -> None:
     parser.add_argument("--references", type=Path, required=True, help="the tokenised test set's target side")
     parser.add_argument("--language", required=True, help="the target language")
     parser.add_argument("--tokenizer", choices=list(TOKENISERS), default="moses", help="what the text stage used")
+    parser.add_argument("--segmenter", choices=list(SEGMENTERS), default="subword_nmt", help="likewise")
     parser.add_argument("--tokens", type=Path, required=True, help="output: hypotheses as tokens")
     parser.add_argument("--text", type=Path, required=True, help="output: hypotheses detokenised")
     arguments = parser.parse_args()
-    tokens = hypotheses(read_lines(arguments.generated), len(read_lines(arguments.references)))
+    sentences = len(read_lines(arguments.references))
+    tokens = hypotheses(read_lines(arguments.generated), sentences, arguments.segmenter)
     write(tokens, arguments.language, arguments.tokenizer, arguments.tokens, arguments.text)
 
 

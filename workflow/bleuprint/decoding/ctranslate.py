@@ -1,4 +1,4 @@
-"""python -m bleuprint.decoding.ctranslate: translate the BPE'd test source with ctranslate2, in order, and undo BPE."""
+"""python -m bleuprint.decoding.ctranslate: translate the segmented test source with ctranslate2; join the subwords."""
 
 import argparse
 import ctypes
@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.decoding.convert import POSITIONS
-from bleuprint.decoding.hypotheses import without_bpe, write
+from bleuprint.decoding.hypotheses import write
 from bleuprint.files import DataError, exit_with_message, read_lines
+from bleuprint.text.segmenters import module
 from bleuprint.text.tokenisers import TOKENISERS
 
 # Options of glibc's mallopt, M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD, with their values in bytes
@@ -36,7 +38,7 @@ def batches(lengths: list[int], limits: list[int], max_tokens: int) -> Iterator[
 
 
 def translate(translator: Any, sentences: list[list[str]], flags: argparse.Namespace) -> list[str]:
-    """Return the best hypothesis of each sentence, without BPE, in the order of the sentences.
+    """Return the best hypothesis of each sentence, its subwords joined, in the order of the sentences.
 
     Threads and batches do not change a translation, except by the rounding of sums.
 
@@ -44,7 +46,8 @@ def translate(translator: Any, sentences: list[list[str]], flags: argparse.Names
         translator: a `ctranslate2.Translator`; each of its parallel workers takes one batch.
         sentences: each a list of tokens; an empty one is translated to an empty one.
         flags: `beam`, `lenpen`, `max_tokens`, `max_len_a`, `max_len_b`, `min_len`, with fairseq-generate's meaning,
-            except that a hypothesis is limited by its own sentence's length, not by the longest of the batch.
+            except that a hypothesis is limited by its own sentence's length, not by the longest of the batch; and
+            `segmenter`, what the text stage used.
 
     Raises:
         DataError: a sentence is longer than the model's positions.
@@ -53,7 +56,7 @@ def translate(translator: Any, sentences: list[list[str]], flags: argparse.Names
     for number, length in enumerate(lengths, 1):
         if length > POSITIONS:
             raise DataError(
-                f"test sentence {number} has {length:,} tokens after BPE, its end included, and the model reads "
+                f"test sentence {number} has {length:,} subwords, its end included, and the model reads "
                 f"{POSITIONS:,} at most; shorten it."
             )
     limits = [min(int(flags.max_len_a * length + flags.max_len_b), POSITIONS - 1) for length in lengths]
@@ -69,7 +72,8 @@ def translate(translator: Any, sentences: list[list[str]], flags: argparse.Names
             asynchronous=True,
         )
         pending |= dict(zip(batch, results, strict=True))
-    return [without_bpe(pending[number].result().hypotheses[0]) for number in range(len(sentences))]
+    join = module(flags.segmenter).join
+    return [join(pending[number].result().hypotheses[0]) for number in range(len(sentences))]
 
 
 def keep_memory() -> None:
@@ -84,7 +88,7 @@ def main() -> None:
     """Translate the test set; input that cannot be translated ends in one sentence."""
     parser = argparse.ArgumentParser(prog="bleuprint.decoding.ctranslate", description=__doc__)
     parser.add_argument("--model", required=True, help="folder written by ct2-fairseq-converter")
-    parser.add_argument("--source", type=Path, required=True, help="the test set's source side after BPE")
+    parser.add_argument("--source", type=Path, required=True, help="the test set's source side, segmented")
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--lenpen", type=float, default=1.0)
     parser.add_argument("--max-tokens", type=int, default=8000, help="source tokens per batch")
@@ -96,6 +100,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="batches translated in parallel, on a CPU")
     parser.add_argument("--language", required=True, help="the target language")
     parser.add_argument("--tokenizer", choices=list(TOKENISERS), default="moses", help="what the text stage used")
+    parser.add_argument("--segmenter", choices=list(SEGMENTERS), default="subword_nmt", help="likewise")
     parser.add_argument("--tokens", type=Path, required=True, help="output: hypotheses as tokens")
     parser.add_argument("--text", type=Path, required=True, help="output: hypotheses detokenised")
     arguments = parser.parse_args()

@@ -1,23 +1,25 @@
-"""Turn the engines' output into hypotheses without BPE, in the order of the source."""
+"""Turn the engines' output into hypotheses of whole words, in the order of the source."""
 
 import re
 from pathlib import Path
 
 from bleuprint.files import DataError, write_lines
+from bleuprint.text.segmenters import module
 from bleuprint.text.tokenisers import TOKENISERS
 
 HYPOTHESIS = re.compile(r"H-(\d+)\t[^\t]*\t(.*)")
 
 
-def hypotheses(generated: list[str], sentences: int) -> list[str]:
+def hypotheses(generated: list[str], sentences: int, segmenter: str = "subword_nmt") -> list[str]:
     """Return the best hypothesis of each sentence in the order of the source; fairseq sorts them by length.
 
     Args:
         generated: the lines of fairseq-generate's output file, for instance `generate-test.txt`.
         sentences: the number of sentences in that set.
+        segmenter: what the text stage used; fairseq has joined its subwords.
 
     Raises:
-        DataError: a sentence is missing or unknown, or a BPE marker is left.
+        DataError: a sentence is missing or unknown, or subwords are left.
     """
     best: dict[int, str] = {}
     for line in generated:
@@ -30,22 +32,18 @@ def hypotheses(generated: list[str], sentences: int) -> list[str]:
             f"sentences (missing: {missing[:5]}); required_batch_size_multiple must be 1."
         )
     ordered = [best[number] for number in range(sentences)]
-    for number, tokens in enumerate(ordered, 1):
-        if "@@ " in tokens + " ":
-            raise DataError(f"hypothesis {number} still has a BPE marker ({tokens!r}); remove_bpe must be true.")
-    return ordered
-
-
-def without_bpe(tokens: list[str]) -> str:
-    """Join the tokens to a line and undo BPE, as fairseq's `post_process` does."""
-    return (" ".join(tokens) + " ").replace("@@ ", "").rstrip()
+    joined = module(segmenter)
+    for number, line in enumerate(ordered, 1):
+        if joined.LEFT.search(line):
+            raise DataError(f"hypothesis {number} still has subwords ({line!r}); decoding.remove_bpe must be auto.")
+    return [joined.restore(line) for line in ordered]
 
 
 def write(hypotheses: list[str], language: str, tokenizer: str, tokens: Path, text: Path) -> None:
     """Write the hypotheses as tokens and as running text.
 
     Args:
-        hypotheses: lines of tokens without BPE.
+        hypotheses: lines of tokens.
         language: the target language.
         tokenizer: what the text stage used, of text/tokenisers.py.
         tokens: output, tokens.

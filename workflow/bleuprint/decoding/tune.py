@@ -16,6 +16,7 @@ from typing import Any
 from sacrebleu.metrics.bleu import BLEU
 
 from bleuprint.config.flags import argv, shell
+from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.decoding.hypotheses import hypotheses
 from bleuprint.files import (
     Damaged,
@@ -44,13 +45,13 @@ def picked(tried: list[Point]) -> Point:
     return min(tried, key=lambda point: (-point["bleu"], point["beam"], abs(point["lenpen"] - 1), point["lenpen"]))
 
 
-def bleu(tokens: list[str], references: list[str]) -> tuple[float, str]:
-    """Return BLEU on lowercased tokens, as the score bleu_tok_lc, and sacrebleu's signature."""
-    metric = BLEU(lowercase=True, tokenize="none", force=True)
+def bleu(tokens: list[str], references: list[str], tokenize: str = "none") -> tuple[float, str]:
+    """Return BLEU of lower-cased text, and sacrebleu's signature; of tokens (`none`) it is the score bleu_tok_lc."""
+    metric = BLEU(lowercase=True, tokenize=tokenize, force=True)
     return metric.corpus_score(tokens, [references]).score, str(metric.get_signature())
 
 
-def translated(command: list[str], point: Point, folder: Path, sentences: int) -> list[str]:
+def translated(command: list[str], point: Point, folder: Path, sentences: int, segmenter: str) -> list[str]:
     """Translate the validation set by `command` with a point's values, and return the hypotheses in its order.
 
     Raises:
@@ -60,10 +61,18 @@ def translated(command: list[str], point: Point, folder: Path, sentences: int) -
     print("++", shlex.join(words), flush=True)  # bash traces with ++ what a traced command starts
     if status := subprocess.run(words).returncode:
         raise DataError(f"{folder}: decoding the validation set {ended(status)}; its log says why.")
-    return hypotheses(read_lines(folder / f"generate-{SUBSET}.txt"), sentences)
+    return hypotheses(read_lines(folder / f"generate-{SUBSET}.txt"), sentences, segmenter)
 
 
-def tried(command: list[str], point: Point, folder: Path, references: list[str], models: list[str]) -> Point:
+def tried(
+    command: list[str],
+    point: Point,
+    folder: Path,
+    references: list[str],
+    models: list[str],
+    segmenter: str = "subword_nmt",
+    tokenize: str = "none",
+) -> Point:
     """Return a point with its `bleu`, `signature` and `models`; read from its file if these models were tried before.
 
     Args:
@@ -72,6 +81,8 @@ def tried(command: list[str], point: Point, folder: Path, references: list[str],
         folder: the parent of all points' folders.
         references: the tokenised validation set's target side.
         models: SHA-256 of the checkpoints.
+        segmenter: what the text stage used.
+        tokenize: sacrebleu's tokeniser, for text that is not tokenised.
     """
     place = folder / "-".join(f"{key}{value}" for key, value in point.items())
     path = place / "bleu.json"
@@ -79,7 +90,7 @@ def tried(command: list[str], point: Point, folder: Path, references: list[str],
         recorded: Point = read_json(path, keys=("bleu", "signature", "models"))
         if recorded["models"] == models:
             return recorded
-    score, signature = bleu(translated(command, point, place, len(references)), references)
+    score, signature = bleu(translated(command, point, place, len(references), segmenter), references, tokenize)
     result = point | {"bleu": score, "signature": signature, "models": models}
     write_json(path, result)
     return result
@@ -95,12 +106,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="output: each point's translations")
     parser.add_argument("--output", type=Path, required=True, help="output: tuned.json, the points and the best")
     parser.add_argument("--flags", type=Path, required=True, help="output: the best point as flags")
+    parser.add_argument("--segmenter", choices=list(SEGMENTERS), default="subword_nmt", help="what the text stage used")
+    parser.add_argument("--tokenize", default="none", help="sacrebleu's tokeniser, for text that is not tokenised")
     parser.add_argument("command", nargs="+", help="the command that translates")
     arguments = parser.parse_args()
     results, references = [], read_lines(arguments.references)
     models = [sha256(path) for path in arguments.models]
     for point in points(arguments.grid):
-        results.append(tried(arguments.command, point, arguments.folder, references, models))
+        undone = arguments.segmenter, arguments.tokenize
+        results.append(tried(arguments.command, point, arguments.folder, references, models, *undone))
         print("beam {beam}, lenpen {lenpen}: BLEU {bleu:.2f} on the validation set".format(**results[-1]), flush=True)
     best = picked(results)
     choice = {key: best[key] for key in arguments.grid}

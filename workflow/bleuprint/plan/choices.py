@@ -36,7 +36,8 @@ def check_choices(experiment: Experiment) -> None:
     Raises:
         ConfigError: one does not; the message names the choices.
     """
-    _check("text.tokenizer", experiment.text.tokenizer, TOKENISERS)
+    for name in experiment.text.tokenizers.model_dump().values():
+        _check("text.tokenizer", name, TOKENISERS)
     for name, metric in experiment.scoring.metrics.items():
         _check(f"scoring.metrics.{name}.metric", metric.metric, METRICS)
 

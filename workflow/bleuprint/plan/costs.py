@@ -31,7 +31,7 @@ def training_memory(experiment: Experiment) -> float:
         return PROCESS * processes
     channels = 1.0 * (experiment.model.encoder_layers or 6) * (experiment.model.encoder_embed_dim or 512)
     channels += CROSS * (experiment.model.decoder_layers or 6) * (experiment.model.decoder_embed_dim or 512)
-    batch = experiment.training.max_tokens * (VOCABULARY * experiment.text.merges + CHANNEL * channels)
+    batch = experiment.training.max_tokens * (VOCABULARY * experiment.text.subwords + CHANNEL * channels)
     # A loader is a copy of the training, as the training rewrites the memory that they share at first
     return (PROCESS + WORKING * weights(experiment) + batch) * processes
 
@@ -42,7 +42,7 @@ def weights(experiment: Experiment) -> int:
     encoder, decoder = model.encoder_embed_dim or 512, model.decoder_embed_dim or 512
     count = (model.encoder_layers or 6) * (4 * encoder**2 + 2 * encoder * (model.encoder_ffn_embed_dim or 1024))
     count += (model.decoder_layers or 6) * (8 * decoder**2 + 2 * decoder * (model.decoder_ffn_embed_dim or 1024))
-    return count + decoder * experiment.text.merges
+    return count + decoder * experiment.text.subwords
 
 
 def update_freq(training: Training) -> int:

@@ -39,6 +39,12 @@ def preprocess(experiment: Experiment) -> str:
     return shell(languages | {"joined_dictionary": experiment.text.joined_dictionary})
 
 
+def sentencepiece(experiment: Experiment) -> str:
+    """Return the flags of SentencePiece's trainer, for the shell."""
+    settings = experiment.text.sentencepiece
+    return shell(settings.model_dump() if settings else {})
+
+
 def train(experiment: Experiment) -> str:
     """Return the flags that decide what fairseq-train trains, for the shell."""
     return shell(experiment.model.what_flags() | experiment.training.what_flags() | {"seed": experiment.seed})

@@ -7,12 +7,14 @@ rule's command, quoted for the shell; a rule names them one by one, as `{params.
 import shlex
 
 from bleuprint.config.flags import shell
+from bleuprint.config.schema import Experiment
 from bleuprint.corpus import arguments
 from bleuprint.decoding.engine import translate_how
 from bleuprint.machine.device import launcher, uses_bf16, uses_gpu
 from bleuprint.plan.fairseq_flags import PLUGIN, generate_how, train_how
 from bleuprint.plan.keys import Plan
 from bleuprint.plan.lengths import limits as length_limits
+from bleuprint.scoring.languages import TOKENIZERS, language
 from bleuprint.text.fingerprint import expected
 from bleuprint.training import checkpoint_flags, progress_flags, resume_flags
 from bleuprint.training.lengths import as_text
@@ -57,10 +59,11 @@ def _lengths(plan: Plan, key: str) -> str:
 
 
 def translate(plan: Plan, key: str) -> Pieces:
-    """Return `launcher`, `models` and `path` (the same checkpoints), `tuned`, `fairseq` (flags) and `target`.
+    """Return pieces for both rules that run fairseq-generate.
 
-    `tuned` reads the flags that tuning picked. Models and target language decide the result, but the stage's identity
-    holds them already.
+    `launcher`; `models` and `path`, the same checkpoints; `tuned`, which reads the flags that tuning picked; `fairseq`,
+    flags; `target` and `segmenter`; `tokenize`, how tuning counts BLEU. Models, target language and segmenter decide
+    the result, but the stage's identity holds them already.
     """
     experiment, runtime = plan.stage("decoding", key).experiment, plan.runtime
     return {
@@ -70,7 +73,15 @@ def translate(plan: Plan, key: str) -> Pieces:
         "tuned": "".join(f"$(cat {file}) " for file in plan.tuned(key, "tuned.flags")),
         "fairseq": generate_how(experiment, runtime),
         "target": experiment.target,
+        "tokenize": _tokenize(experiment),
+        "segmenter": experiment.text.segmenter,
     }
+
+
+def _tokenize(experiment: Experiment) -> str:
+    """Return sacrebleu's tokeniser for the text stage's text: none where that has tokens."""
+    raw = experiment.text.tokenizers.target == "none" and experiment.text.segmenter == "sentencepiece"
+    return TOKENIZERS.get(language(experiment.target), "13a") if raw else "none"
 
 
 def convert(plan: Plan, key: str) -> Pieces:
@@ -80,10 +91,11 @@ def convert(plan: Plan, key: str) -> Pieces:
 
 
 def translate_converted(plan: Plan, key: str) -> Pieces:
-    """Return `launcher`, `flags` and the `source` language, which the stage's identity holds already."""
+    """Return `launcher`, `flags`, and the `source` language and `segmenter`, which are in the stage's identity."""
     experiment, runtime = plan.stage("decoding", key).experiment, plan.runtime
     return {
         "launcher": launcher(runtime, deterministic=False),
         "flags": translate_how(experiment, runtime),
         "source": experiment.source,
+        "segmenter": experiment.text.segmenter,
     }

@@ -34,7 +34,7 @@ def with_tokenizers(experiment: Experiment) -> Experiment:
     target = language(experiment.target)
     suited = {}
     for name, metric in experiment.scoring.metrics.items():
-        if metric.text == "tokens" and experiment.text.tokenizer == "moses" and target in UNSPACED:
+        if metric.text == "tokens" and experiment.text.tokenizers.target == "moses" and target in UNSPACED:
             continue
         chosen = TOKENIZERS.get(target, "13a") if metric.tokenize == "auto" else metric.tokenize
         _check_installed(name, chosen, experiment.target)

@@ -37,7 +37,7 @@ class Limits:
 
     min_tokens: int
     max_tokens: int
-    max_ratio: float
+    max_ratio: float | None
 
 
 def fault(source: str, target: str, limits: Limits) -> str | None:
@@ -50,7 +50,7 @@ def fault(source: str, target: str, limits: Limits) -> str | None:
         return "min_tokens"
     if longer > limits.max_tokens:
         return "max_tokens"
-    if longer > limits.max_ratio * shorter:
+    if limits.max_ratio is not None and longer > limits.max_ratio * shorter:
         return "max_ratio"
     return "long_token" if any(len(token) > MAX_TOKEN for tokens in pair for token in tokens) else None
 

@@ -10,6 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from bleuprint.config.compose import Choice
+from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.files import canonical, sha256, write_json
 from bleuprint.text.unknown import shares, warnings
 
@@ -31,19 +32,20 @@ def fingerprint(folder: Path) -> dict[str, Any]:
     """Return facts of a text folder.
 
     Returns:
-        `lines` of each part; `tokens` (before BPE) and `sha256` of each tokenised file; `sha256` also of the BPE
-        `codes`; `dictionary`: types of each language.
+        `lines` of each part; `tokens` (before BPE) and `sha256` of each tokenised file; `sha256` also of the
+        segmenter's model; `dictionary`: types of each language.
     """
     tokenised = {path.name: path for path in sorted((folder / "tokenized").iterdir()) if path.suffix != ".both"}
     tokenised = {name: path for name, path in tokenised.items() if not name.startswith(".")}
     dictionaries = {path.name.split(".")[1]: path for path in sorted((folder / "bin").glob("dict.*.txt"))}
+    models = {name.model: sha256(path) for name in SEGMENTERS.values() if (path := folder / name.model).exists()}
     texts = {name: path.read_bytes() for name, path in tokenised.items()}
     return {
         "lines": {name.split(".")[0]: text.count(b"\n") for name, text in texts.items()},
         "tokens": {name: len(text.split()) for name, text in texts.items()},
         # fairseq counts its four special symbols among the types; they are not in the file
         "dictionary": {language: path.read_bytes().count(b"\n") + 4 for language, path in dictionaries.items()},
-        "sha256": {name: sha256(path) for name, path in tokenised.items()} | {"codes": sha256(folder / "codes")},
+        "sha256": {name: sha256(path) for name, path in tokenised.items()} | models,
     }
 
 

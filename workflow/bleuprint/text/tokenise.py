@@ -3,7 +3,8 @@
 import argparse
 import re
 import sys
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import islice
@@ -15,18 +16,27 @@ import yaml
 from bleuprint.corpus.leaks import without
 from bleuprint.files import DataError, exit_with_message, read_lines, replacing_folder, write_json, write_lines
 from bleuprint.text import cleaning
-from bleuprint.text.tokenisers import TOKENISERS
+from bleuprint.text.tokenisers import TOKENISERS, sides
 
 CHUNK = 2000  # lines per piece of work
 # Token ends that undoing BPE would join to the next token, or that fairseq takes for its own symbols
 RESERVED = re.compile(r"\S*(?:@@|<s>|<pad>|</s>|<unk>)(?= |$)")
 
 
-def tokens_of(lines: list[str], language: str, tokenizer: str, lowercase: bool) -> list[str]:
-    """Return each line as tokens separated by single spaces, lower-cased if `lowercase`."""
-    tokenise = TOKENISERS[tokenizer].tokenise
+def tokens_of(lines: list[str], language: str, side: int, settings: Mapping[str, Any]) -> list[str]:
+    """Return each line as tokens separated by single spaces.
+
+    Args:
+        lines: raw text.
+        language: its language.
+        side: 0 for the source, 1 for the target.
+        settings: of the text stage: `tokenizer`, `lowercase` and, in configs that have it, `unicode_normalization`.
+    """
+    tokenise = TOKENISERS[sides(settings["tokenizer"])[side]].tokenise
+    if form := settings.get("unicode_normalization"):
+        lines = [unicodedata.normalize(form, line) for line in lines]
     lines = [" ".join(tokenise(line, language).split()) for line in lines]
-    return [line.lower() for line in lines] if lowercase else lines
+    return [line.lower() for line in lines] if settings["lowercase"] else lines
 
 
 def prepare(
@@ -58,15 +68,16 @@ def prepare(
     before = {}
     with ProcessPoolExecutor(workers) as pool:
         tokenised = {
-            (part, language): _tokens(pool, read_lines(raw / f"{part}.{language}"), language, config)
+            (part, language): _tokens(pool, read_lines(raw / f"{part}.{language}"), side, config)
             for part in parts
-            for language in languages
+            for side, language in enumerate(languages)
         }
         for part in parts:
             pairs[part] = list(zip(*(tokenised.pop((part, language)) for language in languages), strict=True))
             before[part] = len(pairs[part])
             for side, language in enumerate(languages):
-                _check((pair[side] for pair in pairs[part]), raw / f"{part}.{language}")
+                if config.get("segmenter", "subword_nmt") == "subword_nmt":
+                    _check((pair[side] for pair in pairs[part]), raw / f"{part}.{language}")
     faults = [cleaning.fault(*pair, limits) for pair in pairs["train"]]
     cleaning.check_kept(pairs["train"], faults, limits, min_kept)
     pairs["train"] = [pair for pair, reason in zip(pairs["train"], faults, strict=True) if reason is None]
@@ -99,8 +110,9 @@ def prepare(
     return {part: (before.get(part, 0), len(kept)) for part, kept in pairs.items()}
 
 
-def _tokens(pool: ProcessPoolExecutor, lines: list[str], language: str, config: dict[str, Any]) -> Iterator[str]:
-    work = partial(tokens_of, language=language, tokenizer=config["tokenizer"], lowercase=config["lowercase"])
+def _tokens(pool: ProcessPoolExecutor, lines: list[str], side: int, config: dict[str, Any]) -> Iterator[str]:
+    language = config[("source", "target")[side]]
+    work = partial(tokens_of, language=language, side=side, settings=config)
     return (line for chunk in pool.map(work, _chunks(lines)) for line in chunk)
 
 
@@ -132,8 +144,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
-    for language in (config["source"], config["target"]):
-        if note := TOKENISERS[config["tokenizer"]].note(language):
+    for name, language in zip(sides(config["tokenizer"]), (config["source"], config["target"]), strict=True):
+        if note := TOKENISERS[name].note(language):
             print(f"Note: {note}", file=sys.stderr)
     with replacing_folder(arguments.output) as folder:
         counts = prepare(arguments.raw, folder, config, arguments.workers, arguments.cleaning, arguments.min_kept)

@@ -39,6 +39,13 @@ class Tokeniser:
         return text
 
 
+def sides(tokenizer: str | dict[str, str]) -> tuple[str, str]:
+    """Return the names of the tokenisers of source and target, as a config's `text.tokenizer` gives them."""
+    if isinstance(tokenizer, str):
+        return tokenizer, tokenizer
+    return tokenizer["source"], tokenizer["target"]
+
+
 TOKENISERS = {
     "moses": Tokeniser("moses", packages=("sacremoses",)),
     "none": Tokeniser("untokenised"),

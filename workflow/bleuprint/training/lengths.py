@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.files import DataError, canonical
 
 MAGIC = b"MMIDIDX\x00\x00"  # fairseq's index files begin so; version, type and number of lines follow
@@ -71,7 +72,8 @@ def too_long(binarised: Path, limits: Iterable[Limits]) -> str | None:
             languages = pair.split("-")
             if source.name == f"{part.part}.{pair}.{languages[0]}.idx":
                 target = source.with_name(f"{part.part}.{pair}.{languages[1]}.idx")
-                places = [f"{binarised.parent / 'bpe' / part.part}.{language}" for language in languages]
+                folder = next(path for name in SEGMENTERS.values() if (path := binarised.parent / name.folder).exists())
+                places = [f"{folder / part.part}.{language}" for language in languages]
                 _add(worst, part, places, (_lengths(source), _lengths(target)))
     if not worst:
         return None

@@ -6,20 +6,21 @@ from pathlib import Path
 
 import ctranslate2
 import yaml
-from subword_nmt.apply_bpe import BPE
-from tokeniser import detokenise, tokenise
+from detokeniser import detokenise
+from segmenter import Segmenter, join
+from tokeniser import tokenise
 
 HERE, POSITIONS, BATCH = Path(__file__).parent, 1024, 32
 config = yaml.safe_load((HERE / "config.yaml").read_text(encoding="utf-8"))
 lowercase, search = config["text"]["lowercase"], config["decoding"]
-bpe = BPE((HERE / "codes").open(encoding="utf-8"))
+segmenter = Segmenter(HERE / "segmenter.model")
 model = ctranslate2.Translator(str(HERE / "model"))
 
 
 def subwords(line: bytes) -> list[str]:
     """Return the subwords of a line; an empty list for a line that is too long for the model."""
     tokens = " ".join(tokenise(line.decode(errors="replace"), config["source"]).split())
-    pieces: list[str] = bpe.process_line(tokens.lower() if lowercase else tokens).split()
+    pieces: list[str] = segmenter.segment(tokens.lower() if lowercase else tokens)
     return pieces if len(pieces) < POSITIONS else []
 
 
@@ -28,5 +29,4 @@ while sentences := [subwords(line) for line in islice(sys.stdin.buffer, BATCH)]:
     options = {"max_decoding_length": min(int(length), POSITIONS - 1), "min_decoding_length": search.get("min_len", 1)}
     options |= {"beam_size": search["beam"], "length_penalty": search["lenpen"], "suppress_sequences": [["<blank>"]]}
     for result in model.translate_batch(sentences, max_input_length=0, **options):
-        words = (" ".join(result.hypotheses[0]) + " ").replace("@@ ", "").rstrip()
-        sys.stdout.buffer.write(f"{detokenise(words, config['target'])}\n".encode())
+        sys.stdout.buffer.write(f"{detokenise(join(result.hypotheses[0]), config['target'])}\n".encode())

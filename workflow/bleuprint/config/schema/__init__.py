@@ -11,6 +11,8 @@ from bleuprint.config.schema.corpus import Corpus, Demo, Expected, Files, Iwslt1
 from bleuprint.config.schema.decoding import Decoding
 from bleuprint.config.schema.fairseq import Flags, Model, Training
 from bleuprint.config.schema.section import Language, Name, Section
+from bleuprint.config.schema.text import Text
+from bleuprint.config.segmenters import SEGMENTERS
 
 __all__ = [
     "Corpus",
@@ -24,31 +26,10 @@ __all__ = [
     "Local",
     "Model",
     "Runtime",
+    "Text",
     "Training",
 ]
 UNPASSABLE = re.compile("[\0\ud800-\udfff]")
-
-
-class Text(Section):
-    """The text stage. The tokenisers are those of text/tokenisers.py; bleuprint.plan.choices checks the name."""
-
-    tokenizer: str
-    """How text is split into tokens: {tokenisers}. `none` is for text that is tokenised already, but not segmented (no
-    token may end in `@@`, nor in `<s>`, `<pad>`, `</s>` or `<unk>`); the hypotheses are then not detokenised either."""
-    lowercase: bool
-    """Lower-case the text after tokenising."""
-    min_tokens: PositiveInt
-    """A training pair is left out if a side has fewer tokens."""
-    max_tokens: PositiveInt
-    """A training pair is left out if a side has more tokens."""
-    max_ratio: Annotated[float, Field(ge=1)]
-    """A training pair is left out if one side is more than this many times longer than the other; 1 or more."""
-    valid_every: Annotated[int, Field(ge=2)]
-    """Where the corpus has no validation set, every n-th cleaned training pair goes into one; 2 or more."""
-    merges: PositiveInt
-    """Number of BPE merges, learnt on both languages together."""
-    joined_dictionary: bool
-    """Use one dictionary for both languages (`--joined-dictionary`)."""
 
 
 class Metric(Section):
@@ -176,6 +157,21 @@ class Experiment(Section):
         return self
 
     @model_validator(mode="after")
+    def undoes_its_segmenter(self) -> "Experiment":
+        """Check that fairseq undoes the segmenter of the text, and no other."""
+        undone = SEGMENTERS[self.text.segmenter].remove_bpe
+        given = {"decoding.remove_bpe": self.decoding.remove_bpe}
+        if self.training.eval_bleu and self.training.eval_bleu_remove_bpe:
+            given["training.eval_bleu_remove_bpe"] = self.training.eval_bleu_remove_bpe
+        for key, value in given.items():
+            if value != undone:
+                raise ValueError(
+                    f"{key}={_yaml(value)}: text.segmenter={self.text.segmenter} is undone by {_yaml(undone)}; set "
+                    f"{key}=auto"
+                )
+        return self
+
+    @model_validator(mode="after")
     def counts_each_model_once(self) -> "Experiment":
         """Check that no model takes part in the ensemble twice, where it would count twice."""
         seeds = [self.seed, *self.decoding.ensemble]
@@ -190,7 +186,7 @@ class Experiment(Section):
     def resolved(self) -> dict[str, Any]:
         """Return what the report and a run's config.yaml show of it."""
         values = self.model_dump(mode="json", exclude={"runtime", "report"})
-        for section in ("training", "decoding"):
+        for section in ("text", "training", "decoding"):
             for key in getattr(self, section).idle():
                 del values[section][key]
         return values
@@ -204,6 +200,10 @@ class Experiment(Section):
                 f"{' and '.join(self.corpus.languages)}; name each of them once"
             )
         return self
+
+
+def _yaml(value: bool | str | None) -> str:
+    return "null" if value is None else str(value).lower()
 
 
 def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:

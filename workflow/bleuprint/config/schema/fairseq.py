@@ -168,18 +168,20 @@ class Training(Flags):
     update_epoch_batch_itr: Switch
     """Rebuild the batches in each epoch, so that a resumed training equals an undisturbed one."""
     eval_bleu: bool | None = None
-    """Translate the validation set after each epoch."""
+    """Translate the validation set after each epoch; `auto`: unless fairseq's BLEU does not suit the target language,
+    which is counted on tokens of sacreBLEU's 13a."""
     eval_bleu_args: dict[str, Any] | None = None
     """How to translate it, as flags of the search: `beam`, `max_len_a`, `max_len_b` (longest output: a · source length
     + b tokens)."""
     eval_bleu_detok: str | None = None
-    """fairseq's name of the detokeniser."""
-    eval_bleu_remove_bpe: bool | None = None
-    """Undo BPE first."""
+    """fairseq's name of the detokeniser; `auto`: the one that suits `text.tokenizer`."""
+    eval_bleu_remove_bpe: bool | str | None = None
+    """Undo BPE first; `auto`: as `decoding.remove_bpe`."""
     best_checkpoint_metric: str | None = None
-    """What `checkpoint: best`, `average_best` and `average_around_best` go by; the default is the validation loss."""
+    """What `checkpoint: best`, `average_best` and `average_around_best` go by; the default is the validation loss;
+    `auto`: `bleu` with `eval_bleu`."""
     maximize_best_checkpoint_metric: bool | None = None
-    """The highest value is the best, not the lowest."""
+    """The highest value is the best, not the lowest; `auto`: with `bleu`."""
     fp16: bool
     """Half precision, in training and decoding; passed on only where there is a GPU, without effect on a CPU."""
     bf16: bool | Literal["auto"]

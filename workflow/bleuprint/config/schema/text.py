@@ -1,0 +1,93 @@
+"""config/text: how raw text becomes what the model reads."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from bleuprint.config.schema.section import Section
+from bleuprint.config.segmenters import SEGMENTERS
+
+
+class SentencePiece(Section):
+    """The keys of SentencePiece's trainer, under its own names."""
+
+    vocab_size: Annotated[int, Field(ge=100)]
+    """Number of subwords, learnt on both languages together; 100 or more. A small corpus may have fewer."""
+    model_type: Literal["unigram", "bpe"]
+    """`unigram` or `bpe`."""
+    character_coverage: Annotated[float, Field(gt=0.9, le=1)]
+    """Share of the characters of train that get a subword; the others are unknown to the model, or spelt in bytes."""
+    byte_fallback: bool
+    """Spell a character without a subword in bytes."""
+    normalization_rule_name: Literal["identity", "nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf"]
+    """How SentencePiece changes the characters first: `identity` (not at all), `nfkc`, `nmt_nfkc`, or one of these with
+    `_cf`, which also lower-cases. The model then never writes what this removes."""
+
+
+class Tokenizers(Section):
+    """A tokeniser for each side."""
+
+    source: str
+    """For the source language."""
+    target: str
+    """For the target language."""
+
+
+class Text(Section):
+    """The text stage. The tokenisers are those of text/tokenisers.py; bleuprint.plan.choices checks the names."""
+
+    tokenizer: str | Tokenizers
+    """How text is split into tokens: {tokenisers}; or one for each side, `{source:moses,target:none}`. `none` leaves
+    the text as it is: for SentencePiece, and for text that is tokenised already, but not segmented (with BPE, no token
+    may end in `@@`, nor in `<s>`, `<pad>`, `</s>` or `<unk>`). The hypotheses are then not detokenised either."""
+    lowercase: bool
+    """Lower-case the text after tokenising."""
+    unicode_normalization: Literal["NFC", "NFKC"] | None = None
+    """Bring all text into this Unicode form first, references included; null: leave it as it is."""
+    min_tokens: PositiveInt
+    """A training pair is left out if a side has fewer tokens."""
+    max_tokens: PositiveInt
+    """A training pair is left out if a side has more tokens."""
+    max_ratio: Annotated[float, Field(ge=1)] | None
+    """A training pair is left out if one side is more than this many times longer than the other; 1 or more; null:
+    never."""
+    valid_every: Annotated[int, Field(ge=2)]
+    """Where the corpus has no validation set, every n-th cleaned training pair goes into one; 2 or more."""
+    segmenter: str = "subword_nmt"
+    """How tokens are split into subwords: {segmenters}."""
+    merges: PositiveInt
+    """Number of BPE merges, learnt on both languages together, for `subword_nmt`."""
+    sentencepiece: SentencePiece | None = None
+    """The keys of `sentencepiece`, see below."""
+    joined_dictionary: bool
+    """Use one dictionary for both languages (`--joined-dictionary`)."""
+
+    @model_validator(mode="after")
+    def has_a_segmenter(self) -> "Text":
+        """Check that the segmenter exists and has its keys."""
+        if self.segmenter not in SEGMENTERS:
+            *others, last = [repr(name) for name in SEGMENTERS]
+            raise ValueError(f"text.segmenter={self.segmenter}: input should be {', '.join(others)} or {last}")
+        if self.segmenter == "sentencepiece" and self.sentencepiece is None:
+            raise ValueError("text.sentencepiece=null: text.segmenter=sentencepiece needs its keys; leave it out")
+        return self
+
+    @property
+    def tokenizers(self) -> Tokenizers:
+        """The tokeniser of each side."""
+        name = self.tokenizer
+        return Tokenizers(source=name, target=name) if isinstance(name, str) else name
+
+    @property
+    def subwords(self) -> int:
+        """About how many subwords there are."""
+        other = self.sentencepiece if self.segmenter == "sentencepiece" else None
+        return other.vocab_size if other else self.merges
+
+    def identity(self) -> dict[str, Any]:
+        """Return the keys that can change the text, without those of the segmenter that is not used."""
+        return {key: value for key, value in super().identity().items() if key not in self.idle()}
+
+    def idle(self) -> set[str]:
+        """Return the key of the segmenter that is not used."""
+        return {"merges" if self.segmenter == "sentencepiece" else "sentencepiece"}
