@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 CHOOSE_PYTHON = python=$$(sh envs/python.sh $(VENV))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env demo check unit lint test nightly drill fuzz soak browser docs pictures bench bench-gpu gpu-data wheels lock
+.PHONY: help env demo check unit lint test nightly long drill fuzz soak browser docs pictures bench bench-gpu gpu-data wheels lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -48,7 +48,11 @@ test: env browser lint ## Check everything: linters, types, all tests (twenty mi
 	pytest --shares -m "not alone" -n 2 --dist loadfile --no-loadscope-reorder
 	pytest --shares -m alone
 
-nightly: drill fuzz soak ## Test what takes long: drill, fuzz and soak, one after the other
+nightly: long drill fuzz soak ## Test what takes long: long, drill, fuzz and soak, one after the other
+
+# Tests that bear @pytest.mark.nightly: a shorter one of the kind is in `make test`
+long: env ## Run the tests that are too long for `make test` (about four minutes)
+	pytest --nightly
 
 # Other moments each time
 drill: env ## Kill the demo at random moments; it must end in the same bits (about five minutes)

@@ -29,6 +29,7 @@ rule all:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/text.smk"
+include: "workflow/rules/testset.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/decoding.smk"
 include: "workflow/rules/scoring.smk"

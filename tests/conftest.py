@@ -1,6 +1,7 @@
 """What several test files share: the project's folder, real data, Snakemake in a folder of its own, fake fairseq."""
 
 import fcntl
+import gc
 import os
 import shutil
 import subprocess
@@ -27,11 +28,18 @@ SLOW_FIXTURES = {
     "nothing_known",
     "driver",
     "copy",
+    "tiny_text",
 }
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shares", action="store_true", help="fail if a test file takes more than its share of time")
+    parser.addoption("--nightly", action="store_true", help="run only the tests of `make nightly`")
+
+
+def pytest_configure() -> None:
+    """Collect no garbage while test files are imported: it would take half the time of the imports."""
+    gc.disable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -40,8 +48,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", [])):
             item.add_marker("slow")
+    nightly = config.getoption("--nightly")
+    others = [item for item in items if bool(item.get_closest_marker("nightly")) != nightly]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
     if in_a_worker(config):
         longest_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again, but leave out the modules that stay: tests compose configs of many small objects."""
+    gc.freeze()
+    gc.set_threshold(5000, 20, 20)
+    gc.enable()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -83,6 +103,7 @@ def data() -> Path:
 
 
 CPU = {"CUDA_VISIBLE_DEVICES": ""}
+ONE_THREAD = "overrides=runtime.threads=1"
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
 
 
@@ -129,12 +150,31 @@ def sample_text(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return computed_once(tmp_path_factory, "sample", compute)
 
 
+TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50"
+
+
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Working directory of `make demo` and of its LightConv sister, in one sweep."""
+def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Working directory in which the text stage of the demo with TINY has run, fairseq being a stand-in."""
 
     def compute(folder: Path) -> None:
-        result = run_snakemake(folder, "--config", "recipe=demo", "model=transformer_tiny,lightconv_tiny", env=CPU)
+        environment = stand_ins(tmp_path_factory.mktemp("stand-ins"))
+        result = run_snakemake(folder, "text", "--config", "recipe=demo", f"overrides={TINY}", env=environment)
+        assert result.returncode == 0, result.stderr
+
+    return computed_once(tmp_path_factory, "tiny", compute)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Working directory of `make demo` and of its LightConv sister, in one sweep.
+
+    Two trainings with one thread each: threads that wait for one another are slow beside another test file.
+    """
+
+    def compute(folder: Path) -> None:
+        models = "model=transformer_tiny,lightconv_tiny"
+        result = run_snakemake(folder, "--config", "recipe=demo", models, ONE_THREAD, env=CPU)
         assert result.returncode == 0, result.stderr
         assert "results/report/index.html" in result.stdout and "bleu_tok_lc" in result.stdout
         assert "left" in result.stderr and "epoch 8.0/8" in result.stderr  # progress on the terminal

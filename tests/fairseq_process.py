@@ -8,11 +8,11 @@ from pathlib import Path
 from bleuprint.config.flags import argv
 
 
-def without_bpe(lines: list[str]) -> list[str]:
-    """Return translations as --remove-bpe leaves them."""
+def without_bpe(lines: list[str], symbol: str = "@@ ") -> list[str]:
+    """Return translations as --remove-bpe leaves them; a value of that flag is the symbol."""
     from fairseq.data import data_utils
 
-    return [data_utils.post_process(line, "@@ ") for line in lines]
+    return [data_utils.post_process(line, symbol) for line in lines]
 
 
 def binarised(folder: Path, parts: list[str], workers: int) -> tuple[dict[str, int], dict[str, list[list[int]]]]:

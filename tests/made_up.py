@@ -9,7 +9,7 @@ from bleuprint.corpus.checks import check
 from bleuprint.files import write_json, write_lines
 from bleuprint.record.seal import ENVIRONMENT, PARENTS, seal
 from bleuprint.report.gather import gather
-from bleuprint.scoring.metrics import score, sentence_scores
+from bleuprint.scoring.metrics import score
 
 METRICS: dict[str, dict[str, Any]] = {
     "bleu_tok_lc": {"metric": "bleu", "text": "tokens", "lowercase": True, "tokenize": "none"},
@@ -34,9 +34,13 @@ def make_run(
     metrics: dict[str, dict[str, Any]] = METRICS,
     corpus: str = "demo",
     leaking: int = 0,
+    further: tuple[list[str], ...] = (),
     **changes: Any,
 ) -> dict[str, Any]:
-    """Write one finished run into results/ of the working directory, `leaking` test pairs in train; its scores.json."""
+    """Write one finished run into results/ of the working directory; its scores.json.
+
+    `leaking` test pairs are in train, and `further` are other references of the test set.
+    """
     hypotheses = noisy(references, 0.2, seed) if hypotheses is None else hypotheses
     name = changes.get("run", f"{changes.get('recipe', 'demo')}-{model}-seed{seed}")
     folders = {"corpus": f"results/corpus/{corpus}", "text": f"results/text/{corpus}"}
@@ -46,6 +50,9 @@ def make_run(
     for language, lines in (("de", source or references), ("en", references)):
         write_lines(paths["corpus"] / f"raw/test.{language}", lines)
         write_lines(paths["text"] / f"tokenized/test.{language}", lines)
+    for number, lines in enumerate(further, 1):
+        write_lines(paths["corpus"] / f"raw/test.en.{number}", lines)
+        write_lines(paths["text"] / f"tokenized/test.en.{number}", lines)
     for file in ("hypotheses.tok", "hypotheses.txt"):
         write_lines(paths["decoding"] / file, hypotheses)
     write_json(
@@ -66,10 +73,10 @@ def make_run(
         paths["training"] / "train.log", ["+ fairseq-train", "num. shared model params: 1,234 (num. trained: 1,234)"]
     )
     write_lines(paths["training"] / "metrics.jsonl", map(json.dumps, curve(seed)))
-    scores = {name: score(metric, hypotheses, references, resamples) for name, metric in metrics.items()}
-    write_json(paths["scoring"] / "scores.json", {"sentences": len(references), "metrics": scores})
-    sentences = {name: sentence_scores(metric, hypotheses, references) for name, metric in metrics.items()}
-    write_json(paths["scoring"] / "sentences.json", sentences)
+    scored = {name: score(metric, hypotheses, [references, *further], resamples) for name, metric in metrics.items()}
+    scores = {"sentences": len(references), "metrics": {name: row for name, (row, _) in scored.items()}}
+    write_json(paths["scoring"] / "scores.json", scores)
+    write_json(paths["scoring"] / "sentences.json", {name: singles for name, (_, singles) in scored.items()})
     machine = {"processor": "A CPU", "cores": 2, "packages": {"torch": "2.13.0"}}
     for stage, path in paths.items():
         write_json(path / ENVIRONMENT, machine if stage == "training" else {})

@@ -12,19 +12,22 @@ import pytest
 # whole session counts for the file that computes it. After a change that is meant to take longer: `pytest --shares`
 # prints them. The files that take longest are begun first.
 SECONDS = {
-    "test_end_to_end": 550,
-    "test_kill": 400,
-    "test_workflow": 230,
-    "test_docs": 280,
+    "test_end_to_end": 480,
+    "test_kill": 220,
+    "test_docs": 300,
+    "test_workflow": 170,
     "test_seals": 80,
+    "test_segmenters": 70,
     "test_soak": 80,
     "test_page": 80,
     "test_hostile": 60,
     "test_lease": 50,
     "test_translate": 45,
     "test_text": 40,
+    "test_further_tests": 40,
     "test_watch": 40,
     "test_terminal": 30,
+    "test_segmentations": 40,
     "test_fairseq_flags": 40,
     "test_provenance": 30,
     "test_gpu": 30,
@@ -33,6 +36,7 @@ SECONDS = {
     "test_bf16": 20,
     "test_doctor": 20,
     "test_checks": 20,
+    "test_formats": 20,
 }
 DEFAULT = 25.0  # seconds of any other test file
 HEADROOM = 3.0  # times as long as on an idle machine, because machines are shared

@@ -258,8 +258,8 @@ def test_the_terminal_and_the_report_hear_of_leaks(
     clean: dict[str, Pairs], snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
 ) -> None:
     raw(tmp_path, {part: pairs[-500:] for part, pairs in leaky(clean).items()})
-    local = "corpus.train=train corpus.valid=valid corpus.test=test text.merges=50"
-    config = ["--config", "recipe=demo", "corpus=local", f"overrides={local}"]
+    local = "corpus.train=train corpus.valid=valid corpus.test=test text=iwslt14 text.merges=50"
+    config = ["--config", "recipe=demo", "corpus=local", "text=small", f"overrides={local}"]
     result = snakemake(*config, env=fake_fairseq)
     assert result.returncode == 0, result.stderr
     said = result.stdout + result.stderr

@@ -99,6 +99,22 @@ def test_the_tests_are_sacrebleus_own() -> None:
             assert "ar:200" in pair.signatures[1] and "bs:200" in pair.signatures[0]
 
 
+def test_the_tests_take_all_references() -> None:
+    """With a perfect second reference each sentence of the other group is as good as it can be."""
+    best = noisy(REFERENCES, 0.5, 7)
+    base, other = groups(
+        [
+            make_run("transformer", 1, noisy(REFERENCES, 0.3, 1), further=(best,)),
+            make_run("lightconv", 1, best, further=(best,)),
+        ]
+    )
+    for one in compare(base, [other], resamples=100, workers=1):
+        assert one.word == "better, one seed pair" and one.pairs[0].signatures[0].startswith("nrefs:2|")
+        assert other.scores(one.metric) == [pytest.approx(100)]
+    fewer = groups([make_run("dynamicconv", 1, corpus="fewer")])[0]
+    assert "their references differ" in conclusion(compare(base, [fewer], resamples=100, workers=1)[0])
+
+
 def test_equal_output_is_no_difference() -> None:
     """sacrebleu gives p = 1 / (resamples + 1) to two systems with the same output."""
     base, other = groups([make_run(), make_run("lightconv")])

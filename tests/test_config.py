@@ -126,9 +126,11 @@ def test_schema_and_files_name_the_same_keys() -> None:
         ({"overrides": "training.checkpoint=bets"}, ["training.checkpoint=bets", "'best', 'last', 'average'"]),
         ({"overrides": "text.merges=0"}, ["text.merges=0", "greater than 0"]),
         ({"overrides": "text.tokenizer=mose"}, ["text.tokenizer=mose: input should be 'moses' or 'none'"]),
+        ({"overrides": "text.tokenizer={source:moses}"}, ["text.tokenizer.target: is missing"]),
+        ({"overrides": "text.tokenizer={source:moses,target:mose}"}, ["text.tokenizer.target=mose: input should be"]),
         (
             {"overrides": "scoring.metrics.chrf.metric=bleurt"},
-            ["scoring.metrics.chrf.metric=bleurt: input should be 'chrf', 'bleu' or 'ter'"],
+            ["scoring.metrics.chrf.metric=bleurt: input should be 'chrf', 'chrf++', 'bleu' or 'ter'"],
         ),
         ({"overrides": "corpus.kind=x"}, ["corpus.kind=x: no such kind", "corpus=demo or corpus=iwslt14_de_en or"]),
         ({"overrides": "corpus.bytes=many"}, ["corpus.bytes=many", "integer"]),

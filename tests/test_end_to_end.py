@@ -100,7 +100,7 @@ SMALL = (
     "corpus.pairs=400 corpus.valid_pairs=20 corpus.test_pairs=21 text.merges=100 training.max_update=25"
     " training.eval_bleu=true training.eval_bleu_args={beam:1,max_len_a:1.2,max_len_b:10}"
     " training.eval_bleu_remove_bpe=true training.best_checkpoint_metric=bleu"
-    " training.maximize_best_checkpoint_metric=true runtime.tensorboard=true"
+    " training.maximize_best_checkpoint_metric=true runtime.tensorboard=true runtime.threads=1"
 )
 BY_HAND = """
 fairseq-preprocess --source-lang de --target-lang en --trainpref {text}/bpe/train --validpref {text}/bpe/valid
@@ -132,7 +132,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_same_commands_by_hand_give_the_same_model_and_hypotheses(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # what the rules export; sums depend on the thread count
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # what the rules export; sums depend on the thread count
     text = only(small, "results/text/*")
     plugin = Path(__file__).parents[1] / "workflow/bleuprint/fairseq_plugin"
     commands = BY_HAND.strip().replace("\n  ", " ").splitlines()
@@ -189,7 +189,7 @@ def test_from_the_sample_archive_to_scores_of_all_sentences(data: Path, sample_t
     options = (
         "training.eval_bleu=null training.best_checkpoint_metric=null training.maximize_best_checkpoint_metric=null"
         " training.max_update=30 training.warmup_updates=20 training.lr=0.003 decoding.beam=1"
-        " +decoding.min_len=5 +decoding.max_len_b=10"
+        " +decoding.min_len=5 +decoding.max_len_b=10 runtime.threads=1"
     )
     overrides = f"{sample_overrides(data)} {options}"
     result = run_snakemake(sample_text, "--config", "model=transformer_tiny", overrides, env=CPU)

@@ -11,10 +11,10 @@ from conftest import Snakemake, jobs
 from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.decoding.ctranslate import batches, translate
 from bleuprint.decoding.engine import engine
-from bleuprint.text import bpe
 from bleuprint.files import DataError
 from bleuprint.plan.keys import plan
 from bleuprint.record.provenance import logs
+from bleuprint.text import bpe
 
 ASKED = "decoding.engine=ctranslate2"
 

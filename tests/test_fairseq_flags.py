@@ -357,7 +357,8 @@ def binarise(folder: str, parts: dict[str, list[tuple[int, int]]]) -> None:
 def test_lines_that_are_too_long_end_before_the_training(
     fairseq: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "bin").mkdir()
+    for folder in ("bin", "bpe"):
+        (tmp_path / folder).mkdir()
     lines = {
         "train": [(9, 9), (2000, 3), (5, 90)],
         "valid": [(7, 80), (101, 5)],

@@ -44,8 +44,9 @@ def test_pairs_that_are_quoted_on_the_terminal_do_not_act_on_it() -> None:
     parts = {
         f"{part}.{language}": [f"{pair} {language}"] * 2 for part in ("train", "test") for language in ("de", "en")
     }
-    (warning,) = warnings(check(parts, "de", "en"))
-    assert "“⟨U+001B⟩]0;owned⟨U+0007⟩ ⟨U+202E⟩ ein langer Satz de”" in warning and not ACTING.search(warning)
+    told = warnings(check(parts, "de", "en"))
+    (warning,) = [line for line in told if "owned" in line]
+    assert "“⟨U+001B⟩]0;owned⟨U+0007⟩ ⟨U+202E⟩ ein langer Satz de”" in warning and not ACTING.search("".join(told))
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

@@ -40,7 +40,7 @@ from bleuprint.corpus.iwslt14 import read_archive
 from bleuprint.corpus.lines import check_aligned, hold_out, read_text
 from bleuprint.decoding.hypotheses import hypotheses
 from bleuprint.files import DataError, decode_lines, read_lines, write_lines
-from bleuprint.scoring.metrics import score, sentence_scores
+from bleuprint.scoring.metrics import score
 from bleuprint.text import moses, tokenise
 from bleuprint.text.cleaning import Limits, fault
 from bleuprint.text.tokenise import prepare, tokens_of
@@ -280,13 +280,13 @@ CONFIG = {
 def test_each_pair_is_kept_in_its_place_or_removed_by_rule(
     folder: Path, train: list[tuple[str, str]], test: list[tuple[str, str]], tokenizer: str
 ) -> None:
-    raw = {"train": train, "test": test}
+    raw, settings = {"train": train, "test": test}, {"tokenizer": tokenizer, "lowercase": True}
     for part, pairs in raw.items():
         for side, language in enumerate(LANGUAGES):
             write_lines(folder / f"raw/{part}.{language}", [pair[side] for pair in pairs])
     tokens = {
         part: [
-            (tokens_of([source], "de", tokenizer, True)[0], tokens_of([target], "en", tokenizer, True)[0])
+            (tokens_of([source], "de", 0, settings)[0], tokens_of([target], "en", 1, settings)[0])
             for source, target in pairs
         ]
         for part, pairs in raw.items()
@@ -318,7 +318,7 @@ def test_each_pair_is_kept_in_its_place_or_removed_by_rule(
 
 def usable(text: list[str], tokenizer: str) -> list[str]:
     """The text stage's tokens of those lines that it does not refuse."""
-    found = (tokens_of([line], "en", tokenizer, lowercase=False)[0] for line in text)
+    found = (tokens_of([line], "en", 1, {"tokenizer": tokenizer, "lowercase": False})[0] for line in text)
     return [line for line in found if not tokenise.RESERVED.search(line)]
 
 
@@ -409,6 +409,7 @@ METRICS = [
         ("bleu", "intl"),
         ("bleu", "char"),
         ("chrf", None),
+        ("chrf++", None),
         ("ter", None),
     )
     for lowercase in (True, False)
@@ -418,8 +419,7 @@ METRICS = [
 @tries(40, pairs=PAIRS, metric=st.sampled_from(METRICS))
 def test_any_text_is_scored(pairs: list[tuple[str, str]], metric: dict[str, Any]) -> None:
     found, references = (list(side) for side in zip(*pairs, strict=True))
-    row = score(metric, found, references, 100)
-    singles = sentence_scores(metric, found, references)
+    row, singles = score(metric, found, [references], 100)
     assert len(singles) == len(pairs)
     assert all(
         value >= 0 and (value <= 100 or metric["metric"] == "ter")
@@ -668,7 +668,7 @@ SHA256 = "0" * 64
         (["corpus=iwslt14_de_en", "corpus.archive=.."], "corpus.archive=..: string should match"),
         (["corpus=iwslt14_de_en", "corpus.archive='../x'"], "corpus.archive=../x: string should match"),
         (["corpus=multi30k_de_en", f"corpus.files={{'../x.de':{{name:x,sha256:{SHA256}}}}}"], "x.de"),
-        (["source='../x'"], "source=../x: string should match"),
+        (["source='../x'"], "source=../x: no language code"),
         (["model='../../etc/passwd'"], "model=../../etc/passwd: no such model"),
         (["recipe=/etc/passwd"], "recipe=/etc/passwd: no such recipe"),
         (["training.adam_betas='a\0b'"], "training.adam_betas='a\\x00b': holds a NUL"),

@@ -41,6 +41,7 @@ def test_a_command_killed_by_somebody_else(samples: memory.Usage) -> None:
     assert "something killed (SIGKILL) a command of the rule tokenise. This machine has 25.0 GB. Use a" in sentence
 
 
+@pytest.mark.alone
 def test_the_memory_of_children_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "INTERVAL", 0.05)
     script = "import time; block = bytearray(b'x' * 200_000_000); print(flush=True); time.sleep(60)"

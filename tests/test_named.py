@@ -45,6 +45,7 @@ GIVEN = {"FILE": "mine.de", "FOLDER": ".", "N": "1"}  # for the words that stand
 NEEDS = {  # words that other words have to go with
     "training.criterion=nat_loss": "the rows of CONFIG",
     "+training.task=translation_lev": "the rows of CONFIG",
+    "text.segmentations=8": "text.bpe_dropout=0.1",
     "source=LANGUAGE": "target=LANGUAGE",
     "target=LANGUAGE": "source=LANGUAGE",
 }
@@ -54,7 +55,7 @@ def settings() -> list[str]:
     """Return the words KEY=VALUE of all messages, those that stand for a value filled in."""
     text = "\n".join(MESSAGES.values()).replace("{section}", "training")
     words = {match[0] for match in SETTING.finditer(text)} - set(NEEDS)
-    return sorted({re.sub("=([A-Z]+)$", lambda match: f"={GIVEN[match[1]]}", word) for word in words})
+    return sorted({re.sub("=([A-Z]+)$", lambda match: f"={GIVEN.get(match[1], match[1])}", word) for word in words})
 
 
 @pytest.mark.parametrize("word", settings())

@@ -9,7 +9,7 @@ import pins
 import pytest
 
 from bleuprint.config.compose import ConfigError, experiments
-from bleuprint.config.stages import STAGES, Others, ancestors
+from bleuprint.config.stages import ALL, STAGES, Others, ancestors
 from bleuprint.files import DataError, read_json
 from bleuprint.plan.keys import Plan, plan
 from bleuprint.record.folder import begin
@@ -195,6 +195,7 @@ def test_a_stage_may_have_several_parents_and_be_made_from_other_runs(monkeypatc
     twin = Others("training", lambda experiment: {"twin": experiment.model_copy(update={"seed": 7})})
     declared = replace(STAGES["scoring"], parents=("decoding", "text"), others={"models": twin})
     monkeypatch.setitem(STAGES, "scoring", declared)
+    monkeypatch.setitem(ALL, "scoring", declared)
     made = planned(recipe="demo")
     (run,) = made.runs
     assert shared(before, run.keys) == ["corpus", "text", "training", "decoding"]

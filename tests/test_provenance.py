@@ -288,7 +288,13 @@ def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my text").mkdir()
     for language in ("fr", "en"):
         (folder / f"my text/all.{language}").write_text("".join(f"{language} {n}\n" for n in range(200)))
-    overrides = ["corpus.train='my text/all'", "text.merges=50", "decoding.beam=4,5"]
+    overrides = [
+        "corpus.train='my text/all'",
+        "text=iwslt14",
+        "text.merges=50",
+        "scoring=bleu_chrf",
+        "decoding.beam=4,5",
+    ]
     overrides.append("report.baseline='decoding.beam=5'")  # of which a replay of one run has none
     config = ["recipe=demo", "corpus=local", "source=fr", "target=en", f"overrides={json.dumps(overrides)}"]
     result = run_snakemake(folder, "--config", *config, env=stand_ins(folder) | CPU)

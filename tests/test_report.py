@@ -20,6 +20,7 @@ from bleuprint.files import ACTING, Damaged, DataError, remove, write_json
 from bleuprint.report import figures
 from bleuprint.report.facts import costs, device, target_tokens
 from bleuprint.report.gather import commands, gather, read_config, read_run
+from bleuprint.report.soundness import steps
 from bleuprint.report.tables import rows, show
 from bleuprint.report.write import advice, write
 
@@ -317,6 +318,18 @@ def test_test_pairs_in_train_are_said_wherever_the_scores_are() -> None:
     assert not any("in train too" in (clean / name).read_text() for name in ("scores.md", "scores.txt", "index.html"))
 
 
+def test_the_page_says_how_a_text_was_made() -> None:
+    slice_ = {"source": "en", "target": "ja", "tokenizer": "none", "lowercase": False, "merges": 4000}
+    assert steps(slice_) == "Made by: tokeniser none, case as it is, BPE (4,000 merges)."
+    pieces = {"model_type": "unigram", "vocab_size": 8000}
+    own = slice_ | {"tokenizer": {"source": "moses", "target": "none"}, "sentencepiece": pieces}
+    assert steps(own | {"unicode_normalization": "NFC", "segmentations": 3, "lowercase": True}) == (
+        "Made by: tokeniser moses for en and none for ja, lower case, Unicode form NFC, SentencePiece (unigram, 8,000 "
+        "pieces), 3 segmentations."
+    )
+    assert steps(None) == ""
+
+
 def test_the_page_tells_what_cleaning_left_out_and_which_subwords_are_unknown() -> None:
     run = make_run()
     text = Path(run["stages"]["text"])
@@ -365,3 +378,51 @@ def test_a_text_without_checks_is_shown_all_the_same() -> None:
     Path(run["stages"]["text"], "checks.json").unlink()
     page = (report(run) / "index.html").read_text()
     assert "transformer" in page and 'id="text"' not in page and "#text" not in page
+
+
+OWN: dict[str, dict[str, Any]] = {  # of a target without spaces between words
+    "bleu": {"metric": "bleu", "text": "detokenised", "lowercase": False, "tokenize": "char"},
+    "chrf": {"metric": "chrf", "text": "detokenised", "lowercase": False, "tokenize": None},
+    "chrfpp": {"metric": "chrf++", "text": "detokenised", "lowercase": False, "tokenize": None},
+    "ter": {"metric": "ter", "text": "detokenised", "lowercase": True, "tokenize": None},
+}
+
+
+def test_a_bleu_by_characters_is_called_so_and_ranks_nothing() -> None:
+    own = {name: metric for name, metric in OWN.items() if name != "ter"}
+    runs = [
+        make_run(model, 1, noisy(REFERENCES, share, 1), metrics=own, recipe="a_recipe_with_a_long_name")
+        for model, share in (("a", 0.4), ("b", 0.1))
+    ]
+    folder = report(*runs)
+    why = "Ranked by chrf: bleu counts characters here, not words."
+    text, page = ((folder / name).read_text() for name in ("scores.txt", "index.html"))
+    head = text.split("\n")[:3]
+    assert [line.split() for line in head[:2]] == [
+        ["run", "chrf", "bleu", "chrfpp", "BP", "len"],
+        ["(characters)"],
+    ]
+    assert f"Test set: demo, 60 sentences. {why}" in text and "b against a, chrf: this model is better" in text
+    assert max(map(len, text.partition("Test set")[0].splitlines())) <= 80
+    table = (folder / "scores.md").read_text()
+    assert table.startswith("| group   | seeds   | chrf ") and "| bleu (characters) " in table and why in table
+    assert "<h1>b has the best chrf of 2 groups;" in page and f"form a group. {why}" in page
+    assert "bleu (characters): BLEU by characters of the detokenised text; higher is better" in page
+    assert "chrfpp: chrF++ of the detokenised text; higher is better" in page
+    assert "<option>chrf</option><option>bleu (characters)</option>" in page
+    assert ["b against a, bleu (characters): this model is better" in page, "Output length" in page] == [True, True]
+    assert [*json.loads((folder / "scores.json").read_text())[0]["metrics"]] == [*own]  # names for scripts stay
+    one = report(runs[0])
+    assert f"Test set: demo, 60 sentences. {why}" in (one / "scores.txt").read_text()
+    assert "<h1>a: chrf " in (one / "index.html").read_text()
+
+
+def test_the_first_bleu_ranks_wherever_it_stands() -> None:
+    metrics = {"a_chrf": METRICS["chrf"], "a_ter": OWN["ter"]} | METRICS
+    runs = [
+        make_run(model, 1, noisy(REFERENCES, share, 1), metrics=metrics) for model, share in (("a", 0.4), ("b", 0.1))
+    ]
+    assert "Ranked by bleu_tok_lc, the first BLEU." in (report(*runs) / "scores.txt").read_text()
+    alone = [make_run(model, metrics={"ter": OWN["ter"]}) for model in "ab"]
+    assert "Ranked by ter: the config has no BLEU." in (report(*alone) / "scores.txt").read_text()
+    assert "Ranked" not in (report(make_run()) / "scores.txt").read_text()

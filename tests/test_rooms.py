@@ -9,7 +9,7 @@ from conftest import ROOT
 PACKAGE = ROOT / "workflow" / "bleuprint"
 # From the ground up; rooms of one floor know nothing of each other
 FLOORS = [
-    {"files", "widths"},
+    {"files", "letters", "widths"},
     {"config"},
     {"corpus", "training", "scoring", "machine"},
     {"text", "fairseq_plugin"},

@@ -33,7 +33,7 @@ def test_each_run_has_scores_date_size_and_whether_its_stages_are_there(capsys: 
     one, two = json.loads(capsys.readouterr().out)
     assert set(one) == {
         *("run", "recipe", "corpus", "model", "seed", "source", "target", "overrides", "sentences"),
-        *("scores", "date", "bytes", "missing", "unsealed", "damaged"),
+        *("scores", "tests", "date", "bytes", "missing", "unsealed", "damaged"),
     }  # stable: scripts read it
     assert one["scores"] == {name: first["metrics"][name]["score"] for name in METRICS}
     assert [one[word] for word in STATES] == [["training"], ["scoring"], ["decoding"]]

@@ -72,7 +72,7 @@ def test_every_rule_that_works_has_log_threads_resources_and_conda(file: str, na
 
 def test_the_snakefile_is_a_table_of_contents() -> None:
     assert len((ROOT / "Snakefile").read_text().splitlines()) <= 50
-    stages = ["corpus", "text", "training", "decoding", "scoring", "report"]
+    stages = ["corpus", "text", "testset", "training", "decoding", "scoring", "report"]
     assert re.findall(r"rules/(\w+)\.smk", (ROOT / "Snakefile").read_text()) == ["common", *stages]
     assert {name for _, name, _ in RULES} >= set(stages)
 

@@ -24,7 +24,7 @@ from bleuprint.training.progress import Display
 from bleuprint.widths import columns, fitting, shorten, wrapped
 
 LONG = "transformer_shared_dropout-seed12-afe8aad5"
-TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50 scoring.resamples=100"
+TINY = "corpus.pairs=100 corpus.valid_pairs=100 corpus.test_pairs=100 text.merges=50 scoring.resamples=100"
 DEMO = ["--config", "recipe=demo", "model=transformer_tiny,lightconv_tiny", f"overrides={TINY}"]
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3|4|9|10)\d(?:;\d+)*m")
 CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -87,12 +87,12 @@ def test_a_demo_of_two_models_prints_forty_lines_that_say_something(computed: tu
     (log,) = folder.glob(".snakemake/log/*.log")
     (text_folder,) = (folder / "results/text").iterdir()
     assert f"plan      2 runs, 16 jobs, on 2 cores\nlog       .snakemake/log/{log.name}\ncorpus" in text
-    assert ": 100 training, 5 validation, 5 test pairs\n" in text
+    assert ": 100 training, 100 validation, 100 test pairs\n" in text
     assert f"text      {text_folder.name}: 100 pairs, 50 merges, 5 and 5 types\n" in text
     assert text.count("-seed1-") >= 2 and text.count("validation loss 1.000\ntraining  ") == 2  # two bars
     for stage, words in (
         ("training", "best epoch 1, validation loss 1.000"),
-        ("decoding", "5 sentences translated"),
+        ("decoding", "100 sentences translated"),
         ("scoring", "bleu_tok_lc 100.00"),
     ):
         for key in (path.name for path in (folder / "results" / stage).iterdir()):

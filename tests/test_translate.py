@@ -468,10 +468,13 @@ def test_an_exported_folder_translates_alone(demo: Path, tmp_path: Path, compute
     moved = folder.rename(tmp_path / "elsewhere")
     assert {path.name for path in moved.iterdir()} == {
         "model",
-        "codes",
+        "segmenter.model",
+        "segmenter.py",
+        "letters.py",
         "config.yaml",
         "translate.py",
         "tokeniser.py",
+        "detokeniser.py",
         "requirements.txt",
         "README.md",
     }
@@ -479,7 +482,7 @@ def test_an_exported_folder_translates_alone(demo: Path, tmp_path: Path, compute
     assert alone(moved, raw.read_bytes()) == translated.stdout
     assert alone(moved, b"\n" + b"ein " * 2000 + b"\n \x01\n\xff\nein hund usw.").count(b"\n") == 5
     pinned = (moved / "requirements.txt").read_text().split()
-    assert [line.partition("==")[0] for line in pinned] == ["ctranslate2", "sacremoses", "subword-nmt"]
+    assert [line.partition("==")[0] for line in pinned] == ["ctranslate2", "pyyaml", "sacremoses", "subword-nmt"]
     assert "nrefs:1|bs:1000" in (moved / "README.md").read_text()
 
 

@@ -12,16 +12,16 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from conftest import ROOT, SNAKEMAKE, Snakemake, jobs, run_snakemake, stand_ins
+from conftest import ROOT, SNAKEMAKE, TINY, Snakemake, jobs, run_snakemake, stand_ins
 
 from bleuprint.commands.call import after_success
 from bleuprint.commands.called import cores
 
 RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
-TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50"
 STAGES = ["raw_text", "tokenise", "check_text", "learn_bpe", "apply_bpe", "binarise"]
 STAGES += ["train", "translate", "score"]
-ALL = dict.fromkeys([*STAGES, "gather_run", "write_report", "all"], 1)
+AFTER_TEXT = ["train", "translate", "score", "gather_run", "write_report", "all"]
+ALL = dict.fromkeys([*STAGES[:6], *AFTER_TEXT], 1)
 
 
 def demo(*config: str, overrides: str = "") -> list[str]:
@@ -41,6 +41,13 @@ def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(computed: Path, snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path) -> Snakemake:
     """Return Snakemake for a folder in which the demo has run."""
     shutil.copytree(computed, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return snakemake
+
+
+@pytest.fixture
+def prepared(tiny_text: Path, snakemake: Snakemake, tmp_path: Path) -> Snakemake:
+    """Return Snakemake for a folder in which the demo's text stage has run."""
+    shutil.copytree(tiny_text, tmp_path, symlinks=True, dirs_exist_ok=True)
     return snakemake
 
 
@@ -138,15 +145,15 @@ def test_the_commands_of_a_run_can_be_replayed(
 
 
 def test_the_save_dir_survives_a_failed_training(
-    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+    prepared: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
 ) -> None:
-    failed = snakemake(*demo(), env=fake_fairseq | {"FAIL": "1"})
+    failed = prepared(*demo(), env=fake_fairseq | {"FAIL": "1"})
     assert failed.returncode != 0
     assert "results/training/" in failed.stderr
     (checkpoint,) = (tmp_path / "results/training").glob("*/checkpoints/checkpoint_best.pt")
     assert checkpoint.read_bytes().startswith(b"PK")
     assert not list((tmp_path / "results/training").glob("*/checkpoint.pt"))
-    assert snakemake(*demo(), env=fake_fairseq).returncode == 0
+    assert prepared(*demo(), env=fake_fairseq).returncode == 0
 
 
 def test_the_same_command_goes_on_after_ctrl_c(
@@ -260,11 +267,11 @@ def test_a_training_of_days_is_refused_before_any_job(snakemake: Snakemake, tmp_
     assert snakemake("-n", env={"CUDA_VISIBLE_DEVICES": ""}).returncode == 0
 
 
-def test_a_foreign_folder_is_left_alone(snakemake: Snakemake, tmp_path: Path, fake_fairseq: dict[str, str]) -> None:
-    assert snakemake(*demo(), env=fake_fairseq | {"FAIL": "1"}).returncode != 0
+def test_a_foreign_folder_is_left_alone(prepared: Snakemake, tmp_path: Path, fake_fairseq: dict[str, str]) -> None:
+    assert prepared(*demo(), env=fake_fairseq | {"FAIL": "1"}).returncode != 0
     (config,) = (tmp_path / "results/training").glob("*/config.yaml")
     config.write_text("seed: 2\n")
-    refused = snakemake(*demo(), env=fake_fairseq)
+    refused = prepared(*demo(), env=fake_fairseq)
     assert refused.returncode != 0
     # Snakemake's many lines end with the sentence
     sentence = f"bleuprint: {config.relative_to(tmp_path)} was not made by this version of bleuprint"
@@ -275,7 +282,7 @@ def test_a_foreign_folder_is_left_alone(snakemake: Snakemake, tmp_path: Path, fa
 def test_reversed_direction_and_local_text(snakemake: Snakemake, tmp_path: Path, fake_fairseq: dict[str, str]) -> None:
     for language in ("fr", "en"):
         (tmp_path / f"mine.{language}").write_text("".join(f"{language} {n}\n" for n in range(200)))
-    local = "corpus.train=mine text.merges=50"
+    local = "corpus.train=mine text=iwslt14 text.merges=50"
     config = ["--config", "recipe=demo", "corpus=local", "source=fr", "target=en", f"overrides={local}"]
     result = snakemake(*config, env=fake_fairseq)
     assert result.returncode == 0, result.stderr
@@ -296,16 +303,16 @@ def value(command: list[str], flag: str) -> str:
 
 
 def test_an_ensemble_shares_the_trainings_of_a_sweep(
-    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+    prepared: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
 ) -> None:
-    assert snakemake(*demo("seed=1,2,3"), env=fake_fairseq).returncode == 0
+    assert prepared(*demo("seed=1,2,3"), env=fake_fairseq).returncode == 0
     before = len(calls(fake_fairseq))
     ensemble = demo(overrides="decoding.ensemble=[],[3,2]")
-    planned = snakemake("-n", *ensemble)
+    planned = prepared("-n", *ensemble)
     # The first run is gathered again: it is asked for in other words
     assert jobs(planned) == {"translate": 1, "score": 1, "gather_run": 2, "write_report": 1, "all": 1}
     assert "0 computed, 3 reused" in planned.stderr
-    result = snakemake(*ensemble, env=fake_fairseq)
+    result = prepared(*ensemble, env=fake_fairseq)
     assert result.returncode == 0, result.stderr
     (command,) = calls(fake_fairseq)[before:]
     seeds = [path.split("/")[2].split("-")[1] for path in value(command, "--path").split(":")]
@@ -318,7 +325,7 @@ def test_an_ensemble_shares_the_trainings_of_a_sweep(
     assert all("checkpoint.pt" in one["files"] for one in record["ensemble"])
     script = (tmp_path / "results/runs" / together["run"] / "commands.sh").read_text()
     assert [f"--seed {seed} " in script for seed in (1, 2, 3)] == [True] * 3
-    assert jobs(snakemake("-n", *ensemble)) == {}
+    assert jobs(prepared("-n", *ensemble)) == {}
 
 
 def test_an_ensemble_alone_trains_all_its_models(snakemake: Snakemake) -> None:
@@ -327,11 +334,11 @@ def test_an_ensemble_alone_trains_all_its_models(snakemake: Snakemake) -> None:
 
 
 def test_beam_and_length_penalty_are_tuned_on_the_validation_set_alone(
-    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+    prepared: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
 ) -> None:
     tuned = demo(overrides="decoding.tune={beam:[2,3],lenpen:[0.5,1.0]}")
-    assert jobs(snakemake("-n", *tuned)) == ALL | {"tune": 1}
-    result = snakemake(*tuned, env=fake_fairseq | {"WORSE": "--beam 3 --lenpen 0.5"})
+    assert jobs(prepared("-n", *tuned)) == dict.fromkeys([*AFTER_TEXT, "tune"], 1)
+    result = prepared(*tuned, env=fake_fairseq | {"WORSE": "--beam 3 --lenpen 0.5"})
     assert result.returncode == 0, result.stderr
     decodings = [command for command in calls(fake_fairseq) if command[0] == "fairseq-generate"]
     points = [tuple(value(command, flag) for flag in ("--beam", "--lenpen")) for command in decodings]
@@ -348,26 +355,26 @@ def test_beam_and_length_penalty_are_tuned_on_the_validation_set_alone(
     decoding = yaml.safe_load((run / "config.yaml").read_text())["decoding"]
     assert (decoding["beam"], decoding["lenpen"]) == (3, 0.5)
     assert json.loads((run / "scores.json").read_text())["tuned"]["picked"] == found["picked"]
-    assert jobs(snakemake("-n", *tuned)) == {}
+    assert jobs(prepared("-n", *tuned)) == {}
     beam = demo(overrides="decoding.tune={beam:[2,3],lenpen:[0.5,1.0]} decoding.beam=7")
-    assert not jobs(snakemake("-n", *beam)).keys() & {"tune", "translate"}  # it is not used
+    assert not jobs(prepared("-n", *beam)).keys() & {"tune", "translate"}  # it is not used
     shutil.rmtree(run)
     shutil.rmtree(tmp_path / "results/report")
     (folder / "tuned.json").unlink()  # the record, made anew, would not tell of the tuning
-    assert jobs(snakemake("-n", *tuned)).get("tune") == 1
+    assert jobs(prepared("-n", *tuned)).get("tune") == 1
 
 
 def test_a_point_that_was_tried_is_not_tried_again(
-    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
+    prepared: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
 ) -> None:
     tuned = demo(overrides="decoding.tune={lenpen:[0.5,1.0]}")
-    assert snakemake("decoding", *tuned, env=fake_fairseq).returncode == 0
+    assert prepared("decoding", *tuned, env=fake_fairseq).returncode == 0
     (folder,) = (tmp_path / "results/decoding").iterdir()
     for name in ("tuned.json", "tuned.flags", "hypotheses.txt", "seal.json"):
         (folder / name).unlink()
     (folder / "tune/beam5-lenpen1.0/bleu.json").unlink()  # as after Ctrl-C
     before = len(calls(fake_fairseq))
-    assert snakemake("decoding", *tuned, env=fake_fairseq).returncode == 0
+    assert prepared("decoding", *tuned, env=fake_fairseq).returncode == 0
     again = calls(fake_fairseq)[before:]
     assert [(value(command, "--lenpen"), "--gen-subset" in command) for command in again] == [
         ("1.0", True),

@@ -69,13 +69,36 @@ def segments(wildcards):
     return f"results/text/{wildcards.text}/{segmenter(PLAN.stage('text', wildcards.text).experiment).folder}"
 
 
+def segmented_often(often):
+    """Return a pattern of the texts with several segmentations of train, or of the others."""
+    texts = PLAN.stages["text"].items()
+    return "|".join(key for key, text in texts if (text.experiment.text.segmentations > 1) == often) or "none"
+
+
+def test_segmenter(wildcards):
+    """Return the segmenter that the text stage learnt, for a further test set."""
+    model = segmenter(PLAN.stage("testset", wildcards.testset).experiment).model
+    return PLAN.upstream("testset", wildcards.testset, "text", model)
+
+
 # The decoding stage
+
+
+def tested(stage, file):
+    """Provide the path of `file` of the test set that is translated or scored: the corpus' own, or a further one."""
+    own = "corpus" if file == "raw" else "text"
+    return lambda wildcards: PLAN.test_file(stage, wildcards[stage], own, file)
 
 
 def segmented(wildcards):
     """Return the folder of the segmented text that is translated."""
     folder = segmenter(PLAN.stage("decoding", wildcards.decoding).experiment).folder
-    return PLAN.upstream("decoding", wildcards.decoding, "text", folder)
+    return PLAN.test_file("decoding", wildcards.decoding, "text", folder)
+
+
+def test_seals(stage, *wanted):
+    """Provide the seals of the stages `wanted`; of a further test set its own instead of the corpus'."""
+    return lambda wildcards: PLAN.test_seals(stage, wildcards[stage], wanted)
 
 
 def decoded_by(name):

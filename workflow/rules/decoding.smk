@@ -39,16 +39,17 @@ rule tune:
         " export OMP_NUM_THREADS={threads};"
         " {params.how[launcher]} python -m bleuprint.decoding.tune --grid {params.grid:q}"
         " --references {input.references}/valid.{params.how[target]} --models {params.how[models]}"
-        " --segmenter {params.how[segmenter]} --tokenize {params.how[tokenize]} --folder $folder/tune --output {output.tuned} --flags {output.flags} --"
+        " --segmenter {params.how[segmenter]} --tokenize {params.how[tokenize]} --folder $folder/tune"
+        " --output {output.tuned} --flags {output.flags} --"
         " fairseq-generate {input.data} --path {params.how[path]} {params.flags} {params.how[fairseq]}) > {log} 2>&1"
 
 
 rule translate:
     input:
-        data=upstream("decoding", "text", "bin"),
-        references=upstream("decoding", "text", "tokenized"),
+        data=tested("decoding", "bin"),
+        references=tested("decoding", "tokenized"),
         models=models,
-        sealed=seals("decoding", "text"),
+        sealed=test_seals("decoding", "text"),
         tuned=tuned,
     output:
         generated="results/decoding/{decoding}/generate-test.txt",
@@ -82,7 +83,8 @@ rule translate:
         " {params.how[launcher]} fairseq-generate {input.data} --path {params.how[path]} {params.flags}"
         " {params.how[tuned]}--results-path $folder {params.how[fairseq]};"
         " python -m bleuprint.decoding --generated {output.generated}"
-        " --references {input.references}/test.{params.target} --language {params.target}"
+        " --references {input.references}/test.{params.target}"
+        " --source {input.references}/test.{params.how[source]} --language {params.target}"
         " --tokenizer {params.tokenizer} --segmenter {params.how[segmenter]} --tokens {output.tokens}"
         " --text {output.text};"
         " python -m bleuprint.record.seal $folder) > {log} 2>&1"
@@ -123,7 +125,7 @@ rule translate_converted:
     input:
         model="results/decoding/{decoding}/ctranslate2",
         source=segmented,
-        sealed=seals("decoding", "text"),
+        sealed=test_seals("decoding", "text"),
     output:
         tokens="results/decoding/{decoding}/hypotheses.tok",
         text=report(

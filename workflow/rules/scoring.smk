@@ -7,9 +7,9 @@ rule score:
     input:
         tokens=upstream("scoring", "decoding", "hypotheses.tok"),
         text=upstream("scoring", "decoding", "hypotheses.txt"),
-        tokenized=upstream("scoring", "text", "tokenized"),
-        raw=upstream("scoring", "corpus", "raw"),
-        sealed=seals("scoring", "decoding", "text", "corpus"),
+        tokenized=tested("scoring", "tokenized"),
+        raw=tested("scoring", "raw"),
+        sealed=test_seals("scoring", "decoding", "text", "corpus"),
     output:
         scores="results/scoring/{scoring}/scores.json",
         sentences="results/scoring/{scoring}/sentences.json",
@@ -26,10 +26,11 @@ rule score:
     params:
         identity=identity("scoring"),
         target=what("scoring", attrgetter("target")),
+        how=how("scoring", pieces.score),
     shell:
         "folder=results/scoring/{wildcards.scoring};"
         " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input};"
         " python -m bleuprint.scoring --config $folder/config.yaml"
         " --tokens {input.tokens} {input.tokenized}/test.{params.target}"
         " --detokenised {input.text} {input.raw}/test.{params.target} --output {output.scores}"
-        " --sentences {output.sentences}; python -m bleuprint.record.seal $folder) > {log} 2>&1"
+        " --sentences {output.sentences} {params.how[texts]}; python -m bleuprint.record.seal $folder) > {log} 2>&1"

@@ -54,9 +54,11 @@ rule check_text:
         mem_mb=1000,
     params:
         languages=what("text", "--source {0.source} --target {0.target}".format),
+        how=how("text", pieces.check_text),
     shell:
-        "(BASH_XTRACEFD=8; set -x; python -m bleuprint.corpus.checks --text {input.tokenized} {params.languages}"
-        " --cleaning {input.cleaning} --output {output}) 8> {log} 2>&1 | tee -a {log} >&2"
+        "(BASH_XTRACEFD=8; set -x; python -m bleuprint.corpus.checks --text {input.tokenized} --raw {params.how[raw]}"
+        " {params.languages} --cleaning {input.cleaning} --output {output} --doubts {params.how[doubts]})"
+        " 8> {log} 2>&1 | tee -a {log} >&2"
 
 
 rule learn_bpe:
@@ -116,9 +118,11 @@ rule apply_bpe:
     threads: THREADS
     resources:
         mem_mb=1000,
+    params:
+        how=how("text", pieces.segment),
     shell:
         "(set -x; python -m bleuprint.text.apply_bpe --codes {input.codes} --output {output} --workers {threads}"
-        " $(ls -d {input.tokenized}/* | grep -v '[.]both$')) > {log} 2>&1;"
+        " {params.how[drawn]} $(ls -d {input.tokenized}/* | grep -v '[.]both$')) > {log} 2>&1;"
         " python -m bleuprint.text.lengths {output}/* 2>&1 | tee -a {log} >&2"
 
 
@@ -137,9 +141,11 @@ rule apply_sentencepiece:
     threads: THREADS
     resources:
         mem_mb=1000,
+    params:
+        how=how("text", pieces.segment),
     shell:
         "(set -x; python -m bleuprint.text.apply_sentencepiece --model {input.model} --output {output}"
-        " --workers {threads} $(ls -d {input.tokenized}/* | grep -v '[.]both$')) > {log} 2>&1;"
+        " --workers {threads} {params.how[drawn]} $(ls -d {input.tokenized}/* | grep -v '[.]both$')) > {log} 2>&1;"
         " python -m bleuprint.text.lengths {output}/* 2>&1 | tee -a {log} >&2"
 
 
@@ -155,6 +161,8 @@ rule binarise:
         "results/text/{text}/binarise.log",
     benchmark:
         "results/text/{text}/binarise.benchmark.tsv"
+    wildcard_constraints:
+        text=segmented_often(False),
     conda:
         ENVIRONMENT
     threads: THREADS
@@ -167,9 +175,49 @@ rule binarise:
     shell:
         # Text with another fingerprint than the known one fails the job, so that nothing is trained on it
         "folder=results/text/{wildcards.text}; rm -rf {output.bin}.part;"
-        " (set -x; fairseq-preprocess {params.flags} --trainpref {input.segmented}/train --validpref {input.segmented}/valid"
-        " --testpref {input.segmented}/test --destdir {output.bin}.part --workers {params.workers};"
+        " (set -x; fairseq-preprocess {params.flags} --trainpref {input.segmented}/train"
+        " --validpref {input.segmented}/valid --testpref {input.segmented}/test --destdir {output.bin}.part"
+        " --workers {params.workers};"
         " mv {output.bin}.part {output.bin}) > {log} 2>&1;"
         " python -m bleuprint.text.fingerprint --folder $folder --expected {params.how[expected]}"
-        " --difference {params.how[difference]} 2>&1 | tee -a {log};"
+        " --difference {params.how[difference]} --doubts {params.how[doubts]} 2>&1 | tee -a {log};"
+        " (set -x; python -m bleuprint.record.seal $folder) >> {log} 2>&1"
+
+
+# Of several segmentations each is a folder, bin, bin2 and so on, which a training reads in turn; all share a dictionary
+rule binarise_segmentations:
+    input:
+        tokenized="results/text/{text}/tokenized",
+        segmented=segments,
+        checks="results/text/{text}/checks.json",
+    output:
+        bin=directory("results/text/{text}/bin"),
+        seal="results/text/{text}/seal.json",
+    log:
+        "results/text/{text}/binarise.log",
+    benchmark:
+        "results/text/{text}/binarise.benchmark.tsv"
+    wildcard_constraints:
+        text=segmented_often(True),
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        mem_mb=1000,
+    params:
+        flags=what("text", preprocess),
+        how=how("text", pieces.binarise_segmentations),
+        workers=chunks,
+    shell:
+        "folder=results/text/{wildcards.text}; rm -rf {output.bin} {output.bin}[.0-9]*;"
+        " (set -x; python -m bleuprint.text.dictionary {params.how[dictionary]} --segmented {input.segmented}"
+        " --output {output.bin}.part --workers {threads}) > {log} 2>&1;"
+        " for number in {params.how[others]}; do (set -x; fairseq-preprocess {params.flags} {params.how[dictionaries]}"
+        " --trainpref {input.segmented}/train$number --destdir {output.bin}$number --workers {params.workers})"
+        " >> {log} 2>&1; done;"
+        " (set -x; fairseq-preprocess {params.flags} {params.how[dictionaries]} --trainpref {input.segmented}/train"
+        " --validpref {input.segmented}/valid --testpref {input.segmented}/test --destdir {output.bin}.part"
+        " --workers {params.workers}; mv {output.bin}.part {output.bin}) >> {log} 2>&1;"
+        " python -m bleuprint.text.fingerprint --folder $folder --expected {params.how[expected]}"
+        " --difference {params.how[difference]} --doubts {params.how[doubts]} 2>&1 | tee -a {log};"
         " (set -x; python -m bleuprint.record.seal $folder) >> {log} 2>&1"

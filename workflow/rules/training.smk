@@ -32,10 +32,10 @@ rule train:
     shell:
         # The save-dir is no output: it survives a failed job, and the next one resumes from its checkpoints
         "folder=results/training/{wildcards.training}; python -m bleuprint.record.seal --holds $folder && exit 0;"
-        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input};"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[others]};"
         " python -m bleuprint.training.resume --save-dir $folder/checkpoints {params.how[resume]};"
         " export OMP_NUM_THREADS={threads};"
-        " {params.how[launcher]} fairseq-train {input.data} {params.flags}"
+        " {params.how[launcher]} fairseq-train {params.how[data]} {params.flags}"
         " --save-dir $folder/checkpoints {params.how[fairseq]}) 2>&1"
         " | python -m bleuprint.training.progress --name {wildcards.training} --session {log}"
         " --log $folder/train.log --metrics $folder/metrics.jsonl {params.how[progress]};"

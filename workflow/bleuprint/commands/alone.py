@@ -148,6 +148,7 @@ def remember(plan: Plan) -> None:
             "run": run.name,
             "stages": {stage: run.folder(stage) for stage in STAGES},
             "ensemble": [f"results/training/{key}" for key in run.ensemble],
+            "tests": run.test_folders,
             "max_epoch": run.choice.experiment.training.max_epoch,
             "max_update": run.choice.experiment.training.max_update,
         }

@@ -9,12 +9,14 @@ from bleuprint.config.differences import differing, flat
 from bleuprint.files import Damaged, sentence, visible
 from bleuprint.plan.explain import dotted
 from bleuprint.record.provenance import Record, base, find, read, shown
+from bleuprint.report.facts import on_test
 from bleuprint.report.gather import placed, read_run
 from bleuprint.report.groups import Group, Run, interval
 from bleuprint.report.groups import metrics as all_metrics
 from bleuprint.report.translations import finest_metric, hypotheses, most_changed, same_test
 
-PARENTS = ("parent", "parents", "ensemble")  # keys of a slice that only say that a stage before differs
+# Keys of a slice that only say that a stage before differs
+PARENTS = ("parent", "parents", "ensemble", "test", "tuned")
 FILES = 3  # named at most, of those that differ in a stage
 
 
@@ -39,6 +41,7 @@ def diff(first: str, second: str) -> int:
         "Data": data(known),
         "Environment": environments(known),
         "Scores": scores(runs),
+        **{f"Scores on the further test set {name}": on_further(runs, name) for name in _tests(runs)},
         "Translations": translations(runs),
     }
     lines = [f"{number}: {record['run']}" for number, record in enumerate(known, 1)]
@@ -60,7 +63,18 @@ def keys(known: list[Record]) -> list[str]:
         lines += [f"{stage}: {dotted(stage, key)}: {_arrow(values)}" for key, values in changed.items()]
     models = [sorted(Path(entry["folder"]).name for entry in record.get("ensemble", [])) for record in known]
     lines += [f"decoding: models of the ensemble: {_arrow(models)}"] if models[0] != models[1] else []
+    tests = [record.get("tests", {}) for record in known]
+    for name in dict.fromkeys([*tests[0], *tests[1]]):
+        texts = [_test_text(test[name]) if name in test else None for test in tests]
+        if texts[0] != texts[1]:
+            words = ["absent" if text is None else "there" for text in texts]
+            lines.append(f"corpus.tests.{name}: {'another text' if all(texts) else _arrow(words)}")
     return lines or ["the same"]
+
+
+def _test_text(stages: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides the raw text of a further test set."""
+    return {key: value for key, value in (stages["testset"]["slice"] or {}).items() if key not in PARENTS}
 
 
 def _arrow(values: list[Any]) -> str:
@@ -105,7 +119,27 @@ def environments(known: list[Record]) -> list[str]:
     return [f"{line} ({stages})" for line, stages in named.items()] or ["the same"]
 
 
+def _tests(runs: list[Run]) -> list[str]:
+    """Return the names of the further test sets on which both runs were scored."""
+    return [name for name in runs[0].get("tests", {}) if name in runs[1].get("tests", {})]
+
+
+def on_further(runs: list[Run], name: str) -> list[str]:
+    """Return the lines of a table of both runs' scores on a further test set."""
+    return _score_table([on_test(run, name) for run in runs])
+
+
 def scores(runs: list[Run]) -> list[str]:
+    """Return the lines of a table of both runs' scores, and what it does not say."""
+    return [
+        *_score_table(runs),
+        "",
+        "In brackets: the 95 % interval of each run alone. Whether the difference is",
+        "significant: bleuprint report RUN RUN.",
+    ]
+
+
+def _score_table(runs: list[Run]) -> list[str]:
     """Return the lines of a table of both runs' scores with their 95 % intervals."""
     rows = []
     for name in all_metrics(runs):
@@ -116,13 +150,7 @@ def scores(runs: list[Run]) -> list[str]:
             unlike = metrics[0]["config"] != metrics[1]["config"]
             change = "other settings" if unlike else f"{metrics[1]['score'] - metrics[0]['score']:+.2f}"
         rows.append([name, *cells, change])
-    table = tabulate(rows, headers=["metric", "1", "2", "2 − 1"], disable_numparse=True)
-    return [
-        *table.split("\n"),
-        "",
-        "In brackets: the 95 % interval of each run alone. Whether the difference is",
-        "significant: bleuprint report RUN RUN.",
-    ]
+    return tabulate(rows, headers=["metric", "1", "2", "2 − 1"], disable_numparse=True).split("\n")
 
 
 def _score(metric: dict[str, Any]) -> str:

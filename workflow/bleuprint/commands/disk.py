@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bleuprint.files import DataError, read_json
-from bleuprint.record.provenance import NAME
+from bleuprint.record.provenance import NAME, parts
 
 UNITS = ("kB", "MB", "GB", "TB")
 
@@ -23,7 +23,7 @@ def made_of(run: Path) -> set[Path]:
     for name in ("scores.json", NAME):
         try:
             known = read_json(run / name, keys=["stages"])
-            entries = [*known["stages"].values(), *known.get("ensemble", [])]
+            entries = parts(known)
             folders |= {Path(entry["folder"] if isinstance(entry, dict) else entry) for entry in entries}
         except (OSError, ValueError, LookupError, AttributeError, TypeError):
             continue

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import requests
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from bleuprint.commands import installation
 from bleuprint.commands.installation import Row
+from bleuprint.config import published
 from bleuprint.config.flags import argv
 from bleuprint.machine.device import uses_bf16, uses_gpu
 from bleuprint.machine.memory import ended, limit
@@ -78,15 +80,21 @@ def size(name: str, stage: Stage) -> float:
 
 
 def sources(plan: Plan, missing: Missing) -> list[Row]:
-    """Return for each file of a corpus that is to be downloaded whether the mirror or a server has it."""
-    rows = []
+    """Return for each file of a corpus or a published test set whether it is there, in the mirror or on a server."""
+    files: dict[Path, tuple[str, list[str]]] = {}  # where it is kept → its name, and the addresses to try
     for name, key in sorted(missing):
-        if name != "corpus":
-            continue
-        for file, addresses in plan.stages[name][key].experiment.corpus.downloads().items():
-            kept = Path("results", name, key, "downloads", file)
-            rows.append((file, str(kept), None) if kept.exists() else _source(file, plan.runtime.mirror, addresses))
-    return rows
+        experiment = plan.stages[name][key].experiment
+        if name == "corpus":
+            for file, addresses in experiment.corpus.downloads().items():
+                files[Path("results", name, key, "downloads", file)] = file, addresses
+        if name == "testset":
+            where = experiment.corpus.tests[str(experiment.test)]
+            for url, kept in published.archives(where, (experiment.source, experiment.target)).items():
+                files[kept] = Path(urlsplit(url).path).name, [url]
+    return [
+        (file, str(kept), None) if kept.exists() else _source(file, plan.runtime.mirror, addresses)
+        for kept, (file, addresses) in files.items()
+    ]
 
 
 def _source(file: str, mirror: str | None, tried: list[str]) -> Row:

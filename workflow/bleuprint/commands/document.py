@@ -76,8 +76,9 @@ def all_tables() -> dict[str, str]:
         tables[group] = table(section, files(group, root), [key for key in keys if key not in own])
         if own:
             tables[f"{group} own"] = table(section, files(group, root), [key for key in keys if key in own])
-    scored = [values["metrics"] for values in files("scoring", root).values()]
-    tables["metric"] = table(schema.Metric, {"": {}} | {name: keys for one in scored for name, keys in one.items()})
+    scored = {file: values["metrics"] for file, values in files("scoring", root).items()}
+    metrics = {f"{file}.{name}": keys for file, entries in scored.items() for name, keys in entries.items()}
+    tables["metric"] = table(schema.Metric, {"": {}} | metrics)
     tables["sentencepiece"] = table(SentencePiece, {"": settings("text", "iwslt14")["sentencepiece"]})
     return tables | flag_tables() | recipes(root) | {"commands": commands(), "statuses": statuses()}
 
@@ -100,7 +101,11 @@ def table(section: type[Section], values: Files | None = None, keys: Iterable[st
 def described(section: type[Section], key: str) -> str:
     """Return a key's description; what a registry holds is filled in."""
     text = " ".join((section.model_fields[key].description or "").split())
-    registries = {"{metrics}": METRICS, "{tokenisers}": TOKENISERS, "{segmenters}": SEGMENTERS}
+    registries: dict[str, Iterable[str]] = {
+        "{metrics}": METRICS,
+        "{tokenisers}": TOKENISERS,
+        "{segmenters}": SEGMENTERS,
+    }
     for place, registry in registries.items():
         *others, last = [f"`{name}`" for name in registry]
         text = text.replace(place, f"{', '.join(others)} or {last}")

@@ -4,7 +4,11 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+import yaml
+
+from bleuprint import letters
 from bleuprint.commands.trained import check_recorded, trained
+from bleuprint.config.languages import primary
 from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.decoding.convert import convert, obstacle, own_type
 from bleuprint.files import DataError, read_json, remove, temporary_name
@@ -23,8 +27,9 @@ A translation model from {source} to {target}, made with bleuprint and exported 
     python translate.py < text.{source} > text.{target}
 
 `translate.py` reads UTF-8 text, one sentence a line, and writes one line for each; it is an example for your own code.
-`model/` holds the model and its vocabulary, `config.yaml` the run's config. `tokeniser.py` makes tokens of text,
-`segmenter.py` with `segmenter.model` makes subwords of them; `detokeniser.py` makes text of what the model writes.
+`model/` holds the model and its vocabulary, `config.yaml` the run's config. `letters.py` brings text into the form that
+the model knows, `tokeniser.py` makes tokens of it, and `segmenter.py` with `segmenter.model` makes subwords of them;
+`detokeniser.py` makes text of what the model writes.
 
 Scores on the test set of {corpus} ({sentences:,} sentences), with sacreBLEU's signature:
 
@@ -67,7 +72,11 @@ def export(word: str, folder: Path, compute_type: str | None) -> None:
         convert(run.config, run.folders, compute_type, temporary / "model")
         shutil.copyfile(run.folders["text"] / SEGMENTERS[segmenter].model, temporary / "segmenter.model")
         shutil.copyfile(segmenter_module(segmenter), temporary / "segmenter.py")
-        shutil.copyfile(find(word) / "config.yaml", temporary / "config.yaml")
+        # The copied modules know languages in two letters
+        languages = dict(zip(("source", "target"), map(primary, run.languages), strict=True))
+        with open(temporary / "config.yaml", "w", encoding="utf-8") as config:
+            yaml.safe_dump(run.config | {"languages": languages}, config, sort_keys=False, allow_unicode=True)
+        shutil.copyfile(letters.__file__, temporary / "letters.py")
         shutil.copyfile(EXAMPLE / "translate.py", temporary / "translate.py")
         tokenisers = [TOKENISERS[name] for name in sides(run.config["text"]["tokenizer"])]
         for file, tokeniser in zip(("tokeniser.py", "detokeniser.py"), tokenisers, strict=True):

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bleuprint.config.segmenters import segmenter
-from bleuprint.config.stages import STAGES
+from bleuprint.config.stages import ALL
 from bleuprint.files import read_json
 from bleuprint.plan.keys import Plan
+from bleuprint.scoring.metrics import headline
 from bleuprint.widths import USUAL
 
 RESULTS = Path("results")
@@ -22,7 +22,7 @@ BEGIN |= {"tune": "trying beams and length penalties", "convert": "converting th
 
 def started(rule: str, wildcards: dict[str, str]) -> str:
     """Return a line on a job that begins; empty for those that are short, or show a bar."""
-    stage = next((stage for stage in STAGES if stage in wildcards), None)
+    stage = next((stage for stage in ALL if stage in wildcards), None)
     return line(stage, wildcards[stage], BEGIN[rule]) if stage and rule in BEGIN else ""
 
 
@@ -57,17 +57,20 @@ def corpus(plan: Plan, key: str) -> str:
 
 
 def text(plan: Plan, key: str) -> str:
-    """Return how many training pairs were kept, the subwords that were learnt, and the sizes of the dictionaries."""
+    """Return how many training pairs were kept, the merges, and the sizes of the dictionaries."""
     folder, experiment = RESULTS / "text" / key, plan.stages["text"][key].experiment
     facts = read_json(folder / "fingerprint.json")
     cleaning = read_json(folder / "cleaning.json")
     kept, left_out = facts["lines"]["train"], sum(cleaning["left_out"].values())
     sizes = [f"{facts['dictionary'][language]:,}" for language in (experiment.source, experiment.target)]
-    learnt = f"{experiment.text.subwords:,} {segmenter(experiment).unit}"
+    # SentencePiece learns fewer pieces of a small text than it was asked for
+    learnt = f"{experiment.text.merges:,} merges, " if experiment.text.segmenter == "subword_nmt" else ""
+    often = experiment.text.segmentations
+    learnt += f"{often} segmentations, " if often > 1 else ""
     dropped = f" ({left_out:,} left out)" if left_out else ""
     if experiment.text.joined_dictionary:
-        return f"{kept:,} pairs{dropped}, {learnt}, {sizes[0]} types"
-    return f"{kept:,} pairs{dropped}, {learnt}, {' and '.join(sizes)} types"
+        return f"{kept:,} pairs{dropped}, {learnt}{sizes[0]} types"
+    return f"{kept:,} pairs{dropped}, {learnt}{' and '.join(sizes)} types"
 
 
 def training(plan: Plan, key: str) -> str:
@@ -101,15 +104,17 @@ def decoding(plan: Plan, key: str) -> str:
 
 
 def scoring(plan: Plan, key: str) -> str:
-    """Return the first score; a table at the end shows all."""
-    name, metric = next(iter(read_json(RESULTS / "scoring" / key / "scores.json")["metrics"].items()))
-    return f"{name} {metric['score']:.2f}"
+    """Return the score by the metric that ranks; a table at the end shows all."""
+    metrics = read_json(RESULTS / "scoring" / key / "scores.json")["metrics"]
+    name = headline({each: metric["config"] for each, metric in metrics.items()})
+    return f"{name} {metrics[name]['score']:.2f}"
 
 
 Facts = Callable[[Plan, str], str]
 LAST: dict[str, tuple[str, Facts]] = {  # the last rule of each stage
     "raw_text": ("corpus", corpus),
     "binarise": ("text", text),
+    "binarise_segmentations": ("text", text),
     "train": ("training", training),
     "translate": ("decoding", decoding),
     "translate_converted": ("decoding", decoding),

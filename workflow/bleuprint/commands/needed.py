@@ -6,17 +6,18 @@ from typing import Any
 
 from bleuprint.commands.alone import current
 from bleuprint.commands.disk import made_of
-from bleuprint.config.stages import STAGES
+from bleuprint.config.stages import ALL
 from bleuprint.files import read_json
+from bleuprint.plan.explain import gathered
 from bleuprint.record import seal
-from bleuprint.record.provenance import RUNS, read_slice, run_folders
+from bleuprint.record.provenance import RUNS, parts, read_slice, run_folders
 
 RESULTS = seal.RESULTS
 
 
 def stage_folders() -> list[Path]:
     """Return the folders of all stages, without those that are links or that a link out of results/ leads to."""
-    folders = [path for stage in STAGES for path in sorted((RESULTS / stage).glob("*"))]
+    folders = [path for stage in ALL for path in sorted((RESULTS / stage).glob("*"))]
     return [path for path in folders if path.is_dir() and path.suffix != ".part" and inside(path)]
 
 
@@ -27,7 +28,7 @@ def inside(path: Path) -> bool:
 
 def links() -> list[Path]:
     """Return the stages' folders, and the folders that hold them, that lead out of results/."""
-    paths = [RESULTS / stage for stage in (*STAGES, RUNS.name)]
+    paths = [RESULTS / stage for stage in (*ALL, RUNS.name)]
     paths += [path for folder in paths if inside(folder) for path in sorted(folder.glob("*"))]
     return [path for path in paths if path.exists() and not inside(path)]
 
@@ -46,8 +47,8 @@ def unfinished(training: Path) -> bool:
 
 def unfinished_runs() -> list[dict[str, Any]]:
     """Return the runs of the last call that are not gathered; if it was stopped, it resumes from their stages."""
-    gathered = {folder.name for folder in run_folders()}
-    return [run for run in (current() or {"runs": []})["runs"] if run["run"] not in gathered]
+    known = (current() or {"runs": []})["runs"]
+    return [run for run in known if not gathered(run["run"], run.get("tests", {}))]
 
 
 def needed(dropped: Iterable[str] = ()) -> set[Path]:
@@ -59,10 +60,10 @@ def needed(dropped: Iterable[str] = ()) -> set[Path]:
     Raises:
         DataError: a run's records cannot be read.
     """
-    gathered = [folder for folder in run_folders() if folder.name not in set(dropped)]
-    folders = {path for folder in gathered for path in made_of(folder)}
+    kept = [folder for folder in run_folders() if folder.name not in set(dropped)]
+    folders = {path for folder in kept for path in made_of(folder)}
     for run in unfinished_runs():
-        folders |= set(map(Path, [*run["stages"].values(), *run.get("ensemble", [])]))
+        folders |= set(map(Path, parts(run)))
     waiting = [*folders, *(path for path in stage_folders() if path.parent.name == "training" and unfinished(path))]
     while waiting:
         folder = waiting.pop()
@@ -80,5 +81,5 @@ def parents(folder: Path) -> set[Path]:
     slice_: Any = read_slice(folder)
     keys = slice_ if isinstance(slice_, dict) else {}
     hashes = {str(keys.get("parent")), *map(str, dict(keys.get("parents") or {}).values())}
-    stages = STAGES[folder.parent.name].parents if folder.parent.name in STAGES else ()
+    stages = ALL[folder.parent.name].parents if folder.parent.name in ALL else ()
     return noted | {path for stage in stages for path in (RESULTS / stage).glob("*") if path.name[-8:] in hashes}

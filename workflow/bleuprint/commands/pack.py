@@ -4,6 +4,7 @@ import gzip
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 from bleuprint.files import DataError, read_json, replacing, sha256
 from bleuprint.record.provenance import NAME, RUNS, Record, base, find, read
@@ -19,6 +20,13 @@ CONTENTS: dict[str, tuple[str | None, str]] = {
     "hypotheses.tok": ("decoding", "hypotheses.tok"),
     "metrics.jsonl": ("training", "metrics.jsonl"),
     "train.log": ("training", "train.log"),
+}
+# Of each further test set, below tests/: file → stage
+TEST_CONTENTS = {
+    "scores.json": "scoring",
+    "sentences.json": "scoring",
+    "hypotheses.txt": "decoding",
+    "hypotheses.tok": "decoding",
 }
 README = """{run}
 
@@ -82,6 +90,9 @@ def _paths(known: Record, root: Path, checkpoint: bool) -> dict[str, Path]:
         wanted["checkpoint.pt"] = ("training", "checkpoint.pt")
     own = {"folder": f"{RUNS}/{known['run']}", "files": known["files"]}
     places = {name: (known["stages"][stage] if stage else own, file) for name, (stage, file) in wanted.items()}
+    for test, stages in known.get("tests", {}).items():
+        places |= {f"tests/{test}/{name}": (stages[stage], name) for name, stage in TEST_CONTENTS.items()}
+        places |= {f"tests/{test}/stages/{stage}.yaml": (part, "config.yaml") for stage, part in stages.items()}
     for other in known.get("ensemble", []):
         name = Path(other["folder"]).name
         places[f"ensemble/{name}.yaml"] = (other, "config.yaml")
@@ -99,11 +110,19 @@ def _paths(known: Record, root: Path, checkpoint: bool) -> dict[str, Path]:
 
 
 def _readme(known: Record, folder: Path, checkpoint: bool) -> str:
-    metrics = read_json(folder / "scores.json")["metrics"]
-    scores = [f"{name} {metric['score']:.2f}  {metric['signature']}" for name, metric in metrics.items()]
+    run = read_json(folder / "scores.json")
+    scores = _scores(run)
+    for name, test in run.get("tests", {}).items():
+        scores += ["", f"On the further test set {name}, {test['sentences']:,} sentences:", *_scores(test)]
     others = "checkpoint.pt    the model, as fairseq-generate reads it\n" if checkpoint else ""
     if "tuned.json" in known["stages"]["decoding"]["files"]:
         others += "tuned.json       the beams and length penalties tried on the validation set, and the best\n"
     if known.get("ensemble"):
         others += "ensemble/        the trainings of the ensemble's other models\n"
+    if known.get("tests"):
+        others += "tests/           of each further test set the same files; its keys in its own stages/\n"
     return README.format(run=known["run"], scores="\n".join(scores), others=others)
+
+
+def _scores(scored: dict[str, Any]) -> list[str]:
+    return [f"{name} {metric['score']:.2f}  {metric['signature']}" for name, metric in scored["metrics"].items()]

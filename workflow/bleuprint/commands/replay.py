@@ -76,12 +76,11 @@ def again(known: Record, root: Path) -> list[str]:
     if threads := known["stages"]["training"]["environment"].get("threads"):
         words.append(f"runtime.threads={threads}")
     words += [f"corpus.{key}={_quoted(value)}" for key, value in corpus.relocated(root).items()]
-    if corpus.downloads():
-        downloads = root / known["stages"]["corpus"]["folder"] / "downloads"
-        if downloads.is_dir():
-            words.append(f"runtime.mirror={_quoted(downloads)}")
-        elif runtime.mirror:
-            words.append(f"runtime.mirror={_quoted(root / runtime.mirror)}")
+    downloads = root / known["stages"]["corpus"]["folder"] / "downloads"
+    if corpus.downloads() and downloads.is_dir():
+        words.append(f"runtime.mirror={_quoted(downloads)}")
+    elif runtime.mirror:
+        words.append(f"runtime.mirror={_quoted(root / runtime.mirror)}")
     return words
 
 
@@ -108,6 +107,9 @@ def check(known: Record, words: list[str]) -> None:
         if today != recorded["slice"]:
             unlike = differing([recorded["slice"], today])
             changed |= {dotted(stage, key): values for key, values in unlike.items() if key != "parent"}
+    for test, stages in known.get("tests", {}).items():
+        if plan.stage("testset", run.tests[test]["testset"]).slice != stages["testset"]["slice"]:
+            changed[f"corpus.tests.{test}"] = ["another text", run.choice.experiment.corpus.tests[test]]
     if changed:
         keys = ", ".join(f"{key}={today} (recorded {then})" for key, (then, today) in changed.items())
         raise DataError(f"{known['run']} would be another run today: {keys}{_commit(known)}.")

@@ -4,6 +4,7 @@ With --json it prints a list of objects, one a run, in the same order. Their fie
 
     run, recipe, corpus, model, seed, source, target, overrides, sentences    as in the run's scores.json
     scores     metric → score
+    tests      further test set → `sentences` and `scores` there
     date       when its scores were sealed, as 2026-11-27T08:15:00+00:00; null if that is unknown
     bytes      its folder and its stages, each file once; a stage that several runs share counts for each of them
     missing    the stages whose folders are not there any more
@@ -98,16 +99,25 @@ def row(folder: Path, run: Row) -> Row:
     stages = {stage: Path(run["stages"][stage]) for stage in STAGES}
     trainings = [stages["training"], *map(Path, run.get("ensemble", []))]
     paths = {stage: trainings if stage == "training" else [path] for stage, path in stages.items()}
-    states = {stage: min(map(_stage_state, paths[stage])) for stage in STAGES}
+    tests = run.get("tests", {})
+    paths |= {
+        f"{stage} ({name})": [Path(folder)] for name, test in tests.items() for stage, folder in test["stages"].items()
+    }
+    states = {stage: min(map(_stage_state, folders)) for stage, folders in paths.items()}
     return (
         {key: run[key] for key in FACTS}
         | {
-            "scores": {name: metric["score"] for name, metric in run["metrics"].items()},
+            "scores": _scores(run),
+            "tests": {name: {"sentences": test["sentences"], "scores": _scores(test)} for name, test in tests.items()},
             "date": date(folder, run),
             "bytes": size([folder, *made_of(folder)]),
         }
-        | {word: [stage for stage in STAGES if states[stage] == place] for place, word in enumerate(STATES)}
+        | {word: [stage for stage in states if states[stage] == place] for place, word in enumerate(STATES)}
     )
+
+
+def _scores(scored: Row) -> dict[str, float]:
+    return {name: metric["score"] for name, metric in scored["metrics"].items()}
 
 
 def _stage_state(folder: Path) -> int:
@@ -155,6 +165,7 @@ def table(rows: list[Row], width: int | None) -> str:
         console.print(_rendered(rows, shown), width=room)
     lines = [line.rstrip() for line in captured.get().rstrip().split("\n")]
     notes = [] if any(map(_state, rows)) else ["All stages of these runs are there."]
+    notes += ["Scores on further test sets: --json."] if any(row["tests"] for row in rows) else []
     notes += [f"No room for {', '.join(metrics[len(shown) :])}; --json has all scores."] if shown != metrics else []
     return "\n".join([*lines, "", *notes] if notes else lines)
 

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, TextIO
 
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
@@ -17,8 +18,9 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from bleuprint.commands.call import show_scores
 from bleuprint.commands.milestones import ended, started
 from bleuprint.files import visible
-from bleuprint.plan.choices import left_out
+from bleuprint.plan.choices import notes
 from bleuprint.plan.keys import Plan
+from bleuprint.widths import USUAL
 
 STREAM = "DefaultStreamHandler"  # Snakemake's name of its handler that writes to the terminal
 HIDDEN = {
@@ -129,8 +131,9 @@ class Milestones(logging.Handler):
         cores = self.workflow.resource_settings.cores
         where = f", on {cores} core{'s' * (cores != 1)}" if self.workflow.local_exec and cores else ""
         self._print(f"{'plan':10}{runs} run{'s' * (runs > 1)}, {jobs} job{'s' * (jobs > 1)}{where}")
-        for note in dict.fromkeys(left_out(run.choice.experiment) for run in self.plan.runs):
-            self._print(f"{'scoring':10}{note}" if note else "")
+        for stage, note in dict.fromkeys(note for run in self.plan.runs for note in notes(run.choice)):
+            for line in wrap(f"{stage:10}{note}", USUAL, subsequent_indent=" " * 10, break_on_hyphens=False):
+                self._print(line)
         for log in self.workflow.logger_manager.get_logfile():
             self._print(f"{'log':10}{os.path.relpath(log, Path.cwd())}")
 

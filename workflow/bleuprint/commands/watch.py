@@ -14,7 +14,8 @@ from rich.text import Text
 from tqdm import tqdm
 
 from bleuprint.commands.alone import CURRENT, alive, current
-from bleuprint.config.stages import STAGES
+from bleuprint.config.stages import FURTHER, STAGES
+from bleuprint.plan.explain import gathered
 from bleuprint.record import seal
 from bleuprint.training.progress import begins, fraction, metrics_of
 from bleuprint.widths import shorten
@@ -23,6 +24,7 @@ TAIL = 200_000  # bytes read from the end of a training's log
 COLUMNS = ("run", "stage", "state", "epoch", "updates", "loss", "BLEU", "words/s", "left", "device")
 LESS = ("device", "words/s", "updates", "BLEU", "epoch")  # columns that a narrow terminal does without, in this order
 READABLE, GAP = 28, 2  # columns that a shortened name should have at least, and columns between two columns
+ORDER = (*FURTHER, *STAGES)  # in which a further test set goes through its stages
 SILENT = 10  # minutes without a new line in its log after which a stage counts as silent
 WAITING = b"(waiting for a free GPU)\n"  # the end of a log while bleuprint.machine.lease waits
 LEASED = re.compile(rb"^CUDA_VISIBLE_DEVICES=(\S+)$", re.MULTILINE)
@@ -52,7 +54,8 @@ def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
     """Return the progress of a run of current.json.
 
     Args:
-        run: `run`, `stages`, `ensemble` (the folders of its other trainings), `max_epoch`, `max_update`.
+        run: `run`, `stages`, `ensemble` (the folders of its other trainings), `tests` (further test set → stage →
+            folder), `max_epoch`, `max_update`.
         running: whether Snakemake is still running.
         since: when this call of Snakemake began (seconds since 1970); logs of an earlier call do not count as work.
     """
@@ -61,14 +64,19 @@ def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
     # For an ensemble, show the training that is not finished
     unfinished = [folder for folder in trainings if not seal.finished(folder)]
     folders["training"] = (unfinished or trainings)[0]
-    gathered = Path("results/runs", run["run"], "scores.json").exists()
-    open_stages = [stage for stage in STAGES if not gathered and not seal.finished(folders[stage])]
-    stage = open_stages[0] if open_stages else "scoring"
-    logs = sorted(folders[stage].glob("*.log"), key=lambda log: log.stat().st_mtime)
+    tests = run.get("tests", {})
+    begun = [] if gathered(run["run"], {}) else [(stage, folders[stage]) for stage in STAGES]
+    if not gathered(run["run"], tests):
+        begun += [
+            (f"{stage} ({name})", Path(test[stage])) for name, test in tests.items() for stage in ORDER if stage in test
+        ]
+    open_stages = [(stage, folder) for stage, folder in begun if not seal.finished(folder)]
+    stage, folder = open_stages[0] if open_stages else ("scoring", folders["scoring"])
+    logs = sorted(folder.glob("*.log"), key=lambda log: log.stat().st_mtime)
     word = "waiting"
     if not open_stages:
         word = "done"
-    elif seal.read(folders[stage]) is not None:
+    elif seal.read(folder) is not None:
         word = "damaged"  # sealed, and not finished: what was sealed is not there any more
     elif logs and not running:
         word = "stopped"

@@ -4,12 +4,17 @@ They say how what the text stage did is undone, and whether fairseq's BLEU of th
 language: it is counted on tokens of sacrebleu's 13a.
 """
 
-from typing import Any
+from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from bleuprint.config.languages import primary, spaced
 from bleuprint.config.segmenters import SEGMENTERS
 
+if TYPE_CHECKING:
+    from bleuprint.config.schema import Experiment
+
 AUTO = "auto"
-UNSUITED = {"zh", "ja", "ko", "th", "lo", "km", "my"}
 
 
 def settle(values: dict[str, Any]) -> None:
@@ -25,7 +30,7 @@ def settle(values: dict[str, Any]) -> None:
     undone = segmenter.remove_bpe if segmenter else True
     tokenizer = text.get("tokenizer")
     target = tokenizer.get("target") if isinstance(tokenizer, dict) else tokenizer
-    suits = str(values.get("target"))[:2] not in UNSUITED
+    suits = bleu_suits(str(values.get("target")))
     meant = {
         "eval_bleu": suits or None,
         "eval_bleu_remove_bpe": undone,
@@ -41,6 +46,22 @@ def settle(values: dict[str, Any]) -> None:
         },
     )
     _replace(decoding, {"remove_bpe": undone})
+
+
+def bleu_suits(target: str) -> bool:
+    """Tell whether fairseq's BLEU suits a target language."""
+    return spaced(target) and primary(target) != "ko"
+
+
+def without_effect(key: str, experiment: Experiment) -> str | None:
+    """Return why setting a key of the text has no effect, and what to set instead; None if it has."""
+    group, _, leaf = key.partition(".")
+    if group != "text" or leaf.partition(".")[0] not in experiment.text.unused():
+        return None
+    name = experiment.text.segmenter
+    draws = any(leaf == segmenter.sampling for segmenter in SEGMENTERS.values())
+    instead = SEGMENTERS[name].sampling if draws else SEGMENTERS[name].size
+    return f"has no effect with text.segmenter={name}; set text.{instead}"
 
 
 def _replace(flags: dict[str, Any], meant: dict[str, Any]) -> None:

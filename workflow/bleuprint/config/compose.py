@@ -6,7 +6,7 @@ Nothing outside this folder knows Hydra.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.types import Override
@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from bleuprint.config import messages
-from bleuprint.config.automatic import settle
+from bleuprint.config.automatic import settle, without_effect
 from bleuprint.config.groups import CONFIG_DIR, ConfigError, config_dir, group_files
 from bleuprint.config.known_flags import has_answer
 from bleuprint.config.schema import Decoding, Experiment, Flags, Model, Training
@@ -61,11 +61,14 @@ def _choice(words: list[str]) -> Choice:
     except OmegaConfBaseException as error:
         raise ConfigError(messages.composing(error)) from None
     assert isinstance(values, dict)
-    settle(values)
+    settle(cast("dict[str, Any]", values))
     try:
         experiment = Experiment.model_validate(values)
     except ValidationError as error:
         raise ConfigError(messages.validating(error)) from None
+    for override in parsed(others):
+        if problem := without_effect(override.key_or_group, experiment):
+            raise ConfigError(f"{override.input_line}: {problem}")
     return Choice(experiment, _compose(others)[1], tuple(words))
 
 
@@ -102,11 +105,15 @@ def _composed(overrides: list[Override]) -> tuple[DictConfig, dict[str, str]]:
 
 
 def _set_or_add(override: Override) -> str:
-    """Rewrite an override so that a flag in the schema, or a key with a plus, is set whether a file has it or not."""
+    """Rewrite an override so that a flag in the schema, or a key with a plus, is set whether a file has it or not.
+
+    So is `corpus.tests={mine:data/mine}`, a mapping whose keys no file has.
+    """
     section, _, key = override.key_or_group.partition(".")
     word = override.input_line or ""
     group = FLAG_SECTIONS.get(section, Flags)
     known = section in FLAG_SECTIONS and (key in group.model_fields or has_answer(group.command, key))
+    known = known or override.key_or_group == "corpus.tests"
     if override.is_add() or (known and not override.is_delete()):
         return "++" + word.lstrip("+")
     return word

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # langcodes is imported when a code needs it
     from langcodes import Language
 
-# Languages that Moses has abbreviations for; sacremoses.corpus.NonbreakingPrefixes has this list, and is slow to import
-MOSES = frozenset(
+# Languages that Moses has abbreviations for: those of sacremoses.corpus.NonbreakingPrefixes, which is slow to import
+_WITH_ABBREVIATIONS = (
     "as bn ca cs de el en es et fi fr ga gu hi hu is it kn lt lv ml mni mr nl or pa pl pt ro ru sk sl sv ta te tdt yue "
-    "zh".split()
+    "zh"
 )
+MOSES = frozenset(_WITH_ABBREVIATIONS.split())
 # Written without spaces between words: Chinese languages, Japanese, Thai, Lao, Khmer, Burmese, Shan, Tibetan, Dzongkha
-UNSPACED = frozenset("zh yue wuu lzh ja th lo km my shn bo dz".split())
+UNSPACED = frozenset({"zh", "yue", "wuu", "lzh", "ja", "th", "lo", "km", "my", "shn", "bo", "dz"})
 # Letters i and ı are two, with İ and I as their capitals (Unicode's SpecialCasing.txt)
 DOTLESS_I = frozenset({"tr", "az"})
 # Languages whose Moses rules were changed, so that texts from before keep their folders: these texts get a new key
-CORRECTED = frozenset({"fi", "sv", "ca", "ga", "so", "tdt", "ka", "zh", "ja", "ko"})
-PLAIN = MOSES | UNSPACED | DOTLESS_I | CORRECTED  # codes that mean themselves
+CORRECTED = frozenset({"fi", "sv", "ca", "ga", "so", "tdt", "ka", "zh", "yue", "ja", "cs"})
+PLAIN = MOSES | UNSPACED | DOTLESS_I | CORRECTED | {"ko"}  # codes that mean themselves
 
 
 def primary(code: str) -> str:
@@ -99,7 +100,8 @@ def rules(source: str, target: str, tokenizers: tuple[str, str], lowercase: bool
 @cache
 def _tag(code: str) -> Language | None:
     """Return a code as langcodes reads it, with its macrolanguage (`cmn` → `zh`); None if it names no language."""
-    from langcodes import Language, LanguageTagError  # 40 ms
+    from langcodes import Language  # takes 40 ms
+    from langcodes.tag_parser import LanguageTagError
 
     try:
         tag = Language.get(code.replace("_", "-")).prefer_macrolanguage()

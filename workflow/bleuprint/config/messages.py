@@ -14,6 +14,7 @@ from bleuprint.config.words import as_hydra
 
 TOP_LEVEL = ["source", "target", "seed", "overrides"]
 SPAN = re.compile(r"(\d+)(?:-|:|\.\.+|–)(\d+)")  # how people write a range of whole numbers
+TRIED = ("str", "float", "list[float]", "Tokenizers")
 LONGEST = 20  # numbers of a range that are written out in a message
 
 
@@ -94,11 +95,14 @@ def _keys(group: str, file: str) -> set[str]:
 
 def validating(error: ValidationError) -> str:
     """Return one line for the first wrong value."""
-    first = error.errors()[0]
+    # Of a union pydantic tells all members that it tried; a mapping was not meant to be a text
+    errors = error.errors()
+    mapping = len(errors) > 1 and errors[0]["loc"][-1] == "str" and isinstance(errors[0]["input"], dict)
+    first = errors[1] if mapping else errors[0]
     # pydantic also names the member of a union that it tried: corpus.local.train, training.lr.float
     location = first["loc"]
     parts = location[:1] + location[2:] if location[:1] == ("corpus",) else location
-    where = ".".join(str(part) for part in parts if part not in ("float", "list[float]"))
+    where = ".".join(str(part) for part in parts if part not in TRIED)
     kind, message, value = first["type"], first["msg"].removeprefix("Value error, "), first["input"]
     if kind == "value_error":
         return message

@@ -16,25 +16,39 @@ if TYPE_CHECKING:
 class Declared:
     """A segmenter's files in the folder of the text stage, and what undoes it."""
 
-    module: str  # in text/: class Segmenter, and join
+    package: str  # on PyPI
+    module: str  # in text/: class Segmenter, join and restore
+    apply: str  # in text/: the program that segments files
+    option: str  # of that program: the file that it learnt
     model: str  # the file that it learns
     folder: str  # holds the segmented text
     size: str  # the key of `text` that sets its number of subwords
-    unit: str  # what that key counts
+    sampling: str  # the key of `text` that draws segmentations at random
     remove_bpe: bool | str  # the value of fairseq's flag that undoes it
-    package: str  # on PyPI
 
 
 SEGMENTERS = {
-    "subword_nmt": Declared("bpe", "codes", "bpe", "merges", "merges", True, "subword-nmt"),
+    "subword_nmt": Declared(
+        package="subword-nmt",
+        module="bpe",
+        apply="apply_bpe",
+        option="codes",
+        model="codes",
+        folder="bpe",
+        size="merges",
+        sampling="bpe_dropout",
+        remove_bpe=True,
+    ),
     "sentencepiece": Declared(
-        "pieces",
-        "sentencepiece.model",
-        "pieces",
-        "sentencepiece.vocab_size",
-        "pieces",
-        "sentencepiece",
-        "sentencepiece",
+        package="sentencepiece",
+        module="pieces",
+        apply="apply_sentencepiece",
+        option="model",
+        model="sentencepiece.model",
+        folder="pieces",
+        size="sentencepiece.vocab_size",
+        sampling="sentencepiece.alpha",
+        remove_bpe="sentencepiece",
     ),
 }
 
@@ -42,3 +56,8 @@ SEGMENTERS = {
 def segmenter(experiment: Experiment) -> Declared:
     """Return what there is to know of an experiment's segmenter."""
     return SEGMENTERS[experiment.text.segmenter]
+
+
+def numbered(name: str, number: int) -> str:
+    """Return the name of a segmentation of the training text, or of its folder: `train`, `train2` or `bin`, `bin2`."""
+    return name if number == 1 else f"{name}{number}"

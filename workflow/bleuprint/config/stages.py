@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bleuprint.config.languages import rules
 from bleuprint.config.segmenters import SEGMENTERS
 
 if TYPE_CHECKING:  # each job's start reads this table, and none needs pydantic for it
@@ -44,7 +45,9 @@ def _model_label(experiment: Experiment, groups: Groups) -> str:
 def _text(experiment: Experiment) -> dict[str, Any]:
     # `decontaminate` only where it is true: texts made before there was this key keep their names
     removed = {"decontaminate": True} if experiment.corpus.decontaminate else {}
-    return experiment.text.identity() | {"source": experiment.source, "target": experiment.target} | removed
+    source, target, sides = experiment.source, experiment.target, experiment.text.tokenizers
+    changed = rules(source, target, (sides.source, sides.target), experiment.text.lowercase)
+    return experiment.text.identity() | {"source": source, "target": target} | removed | changed
 
 
 def _training(experiment: Experiment) -> dict[str, Any]:
@@ -64,6 +67,15 @@ def _decoding(experiment: Experiment) -> dict[str, Any]:
 
 
 SEGMENTING = ("learn_bpe", "learn_sentencepiece", "apply_bpe", "apply_sentencepiece")  # the jobs of all segmenters
+
+
+def _test_set(experiment: Experiment) -> dict[str, Experiment]:
+    return {"set": experiment} if experiment.test else {}
+
+
+def _tuned(experiment: Experiment) -> dict[str, Experiment]:
+    """Return the experiment that tries the grid on the validation set for all further test sets, too."""
+    return {"own": experiment.on(None)} if experiment.test and experiment.decoding.tune else {}
 
 
 def _ensemble(experiment: Experiment) -> dict[str, Experiment]:
@@ -93,6 +105,7 @@ STAGES = {
             "cleaning.json",
             *(file for name in SEGMENTERS.values() for file in (name.model, f"{name.folder}/*")),
             "bin/*",
+            "bin[0-9]*/*",
             "fingerprint.json",
             "checks.json",
         ),
@@ -110,7 +123,11 @@ STAGES = {
         label=_model_label,
         slice=_decoding,
         parents=("training",),
-        others={"ensemble": Others("training", _ensemble)},
+        others={
+            "ensemble": Others("training", _ensemble),
+            "test": Others("testset", _test_set),
+            "tuned": Others("decoding", _tuned),
+        },
         jobs=("convert", "tune", "translate"),
         files=("config.yaml", "tuned.*", "generate-test.txt", "hypotheses.tok", "hypotheses.txt"),
         recompute=("",),
@@ -125,8 +142,20 @@ STAGES = {
         recompute=("",),
     ),
 }
+# A stage of each further test set that `corpus.tests` names; a run may have several of them, and of what follows
+FURTHER = {
+    "testset": Declared(
+        label=lambda experiment, groups: f"{experiment.test}-{experiment.source}-{experiment.target}",
+        slice=lambda experiment: experiment.test_identity(),
+        parents=("text",),
+        jobs=("fetch_test", "prepare_test"),
+        files=("config.yaml", "raw/*", "tokenized/*", "segmented/*", "bin/*"),
+        recompute=("",),
+    ),
+}
+ALL = STAGES | FURTHER
 
 
 def ancestors(stage: str) -> set[str]:
     """Return all stages of the same experiment that `stage` is made from, directly or not."""
-    return {name for parent in STAGES[stage].parents for name in {parent, *ancestors(parent)}}
+    return {name for parent in ALL[stage].parents for name in {parent, *ancestors(parent)}}

@@ -1,16 +1,18 @@
 """python -m bleuprint.corpus: write a corpus' raw parts into a folder."""
 
 import argparse
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bleuprint.config.local_text import local_file
 from bleuprint.corpus.demo import generate
 from bleuprint.corpus.fetch import fetch
 from bleuprint.corpus.iwslt14 import read_archive
-from bleuprint.corpus.lines import Parts, check_aligned, hold_out, read_text
+from bleuprint.corpus.lines import Parts, blank_lines, check_aligned, hold_out, read_text
+from bleuprint.corpus.own_text import read_part
 from bleuprint.files import exit_with_message, replacing_folder, write_lines
 
 
@@ -24,7 +26,9 @@ def main() -> None:
     parser.add_argument("--archive", help="the archive's name")
     parser.add_argument("--source", action="append", default=[], help="URL, file: or path; tried in this order")
     parser.add_argument("--mirror", type=Path, help="folder searched before the sources")
-    parser.add_argument("--local", action="append", default=[], metavar="PART=PREFIX", help="the user's own files")
+    parser.add_argument(
+        "--local", action="append", default=[], metavar="PART=PREFIX", help="the user's own files, in order"
+    )
     arguments = parser.parse_args()
     identity = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
     languages = tuple(identity["languages"])
@@ -35,9 +39,12 @@ def main() -> None:
             write_lines(folder / name, lines)
     for part in dict.fromkeys(name.split(".")[0] for name in parts):
         print(f"{part}: {len(parts[f'{part}.{languages[0]}']):,} pairs")
+    for sentence in blank_lines(parts):
+        print(f"Note: {sentence}", file=sys.stderr)
 
 
 def _iwslt14(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
+    chosen = {key: identity[key] for key in ("year", "test_sets", "valid_sets") if key in identity}
     parts: Parts = fetch(
         arguments.archive,
         arguments.source,
@@ -46,7 +53,7 @@ def _iwslt14(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
         size=identity["bytes"],
         digest=identity["sha256"],
         another='overrides="corpus.bytes=… corpus.sha256=…"',
-        read=lambda path: read_archive(path, tuple(identity["languages"])),
+        read=partial(read_archive, languages=tuple(identity["languages"]), **chosen),
     )
     return parts
 
@@ -72,13 +79,14 @@ def _demo(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
 
 def _local(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
     languages = tuple(identity["languages"])
-    parts = {
-        f"{part}.{language}": read_text(local_file(prefix, language))
-        for part, _, prefix in (word.partition("=") for word in arguments.local)
-        for language in languages
-    }
-    check_aligned(parts, languages, "corpus local")
-    return parts if f"test.{languages[0]}" in parts else hold_out(parts, languages, identity["test_every"])
+    prefixes: dict[str, list[str]] = {}
+    for word in arguments.local:
+        part, _, prefix = word.partition("=")
+        prefixes.setdefault(part, []).append(prefix)
+    parts: Parts = {}
+    for part, wheres in prefixes.items():
+        parts |= read_part(part, wheres, languages)
+    return parts if "test" in prefixes else hold_out(parts, languages, identity["test_every"])
 
 
 READERS = {"iwslt14": _iwslt14, "files": _files, "demo": _demo, "local": _local}

@@ -14,7 +14,16 @@ def read_text(path: Path) -> list[str]:
     Raises:
         DataError: the file is damaged, is not UTF-8, is no plain text, or unpacks to more than packed.LIMIT bytes.
     """
-    return [line.removesuffix("\r") for line in decode_lines(unpacked(path), path)]
+    return text_lines(unpacked(path), path)
+
+
+def text_lines(data: bytes, path: Path) -> list[str]:
+    """Return the lines of the content of a text file, without CRs at line ends.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
+    return [line.removesuffix("\r") for line in decode_lines(data, path)]
 
 
 def check_aligned(parts: Parts, languages: tuple[str, str], where: str) -> None:
@@ -37,6 +46,17 @@ def check_aligned(parts: Parts, languages: tuple[str, str], where: str) -> None:
                 f"{where}: {part}.{first} has {counts[first]:,} lines and {part}.{second} has {counts[second]:,}; "
                 f"line n of one must translate line n of the other."
             )
+
+
+def blank_lines(parts: Parts) -> list[str]:
+    """Return a sentence for each file of a validation or test set that has blank lines; they stay in it."""
+    sentences = []
+    for name, lines in parts.items():
+        blank = sum(not line.strip() for line in lines)
+        if blank and not name.startswith("train."):
+            which = "1 line is" if blank == 1 else f"{blank:,} lines are"
+            sentences.append(f"{name}: {which} blank, of {len(lines):,}; the set keeps them")
+    return sentences
 
 
 def hold_out(parts: Parts, languages: tuple[str, str], every: int) -> Parts:

@@ -34,16 +34,31 @@ MARKUP = (b"<?xml", b"<!doctype", b"<html", b"<tmx", b"<mteval", b"<srcset", b"<
 
 
 def unpacked(path: Path) -> bytes:
-    """Return a file's content, without a byte order mark of UTF-8.
+    """Return the content of a plain text file, without a byte order mark of UTF-8.
 
     Raises:
         DataError: it is damaged, unpacks to more than LIMIT bytes, or is no plain text; the message says what it is.
     """
+    data = content(path)
+    refuse(data, path)
+    return data
+
+
+def content(path: Path) -> bytes:
+    """Return a file's content, unpacked, without a byte order mark of UTF-8.
+
+    Raises:
+        DataError: it is damaged, or unpacks to more than LIMIT bytes.
+    """
     way = _way(path)
     data = path.read_bytes() if way is None else _decompressed(path, way)
+    return data.removeprefix(b"\xef\xbb\xbf")
+
+
+def refuse(data: bytes, path: Path) -> None:
+    """Raise a DataError that says what the content of a file is, if it is no plain text."""
     if other := kind(data):
         raise DataError(f"{path} is {other}.")
-    return data.removeprefix(b"\xef\xbb\xbf")
 
 
 def _way(path: Path) -> Open | None:
@@ -75,6 +90,8 @@ def kind(data: bytes) -> str | None:
     nul = sorted(start[parity::2].count(0) / (len(start) // 2 or 1) for parity in (0, 1))
     if len(start) > 16 and nul[0] < 0.1 and nul[1] > 0.9:  # Latin text in UTF-16 without its mark
         return "not UTF-8, but probably UTF-16; convert it with iconv -f UTF-16LE -t UTF-8, or -f UTF-16BE"
+    if b"<tmx" in start.lower():
+        return "a translation memory (TMX); write the segments of each language into a file of its own, one a line"
     if start.lstrip(b"\xef\xbb\xbf \r\n").lower().startswith(MARKUP):
         return "XML or SGML; write one sentence a line, e.g. with: grep '<seg' FILE | sed 's/<[^>]*>//g'"
     return None

@@ -1,4 +1,7 @@
-"""python -m bleuprint.decoding: read fairseq-generate's output, write the hypotheses in the test set's order."""
+"""python -m bleuprint.decoding: read fairseq-generate's output, write the hypotheses in the test set's order.
+
+The translation of an empty line is empty.
+"""
 
 import argparse
 from pathlib import Path
@@ -15,6 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bleuprint.decoding", description=__doc__)
     parser.add_argument("--generated", type=Path, required=True, help="fairseq-generate's generate-test.txt")
     parser.add_argument("--references", type=Path, required=True, help="the tokenised test set's target side")
+    parser.add_argument("--source", type=Path, required=True, help="the tokenised test set's source side")
     parser.add_argument("--language", required=True, help="the target language")
     parser.add_argument("--tokenizer", choices=list(TOKENISERS), default="moses", help="what the text stage used")
     parser.add_argument("--segmenter", choices=list(SEGMENTERS), default="subword_nmt", help="likewise")
@@ -23,6 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sentences = len(read_lines(arguments.references))
     tokens = hypotheses(read_lines(arguments.generated), sentences, arguments.segmenter)
+    tokens = [line if source else "" for line, source in zip(tokens, read_lines(arguments.source), strict=True)]
     write(tokens, arguments.language, arguments.tokenizer, arguments.tokens, arguments.text)
 
 

@@ -5,7 +5,9 @@ The schema takes any word for them, so that a new metric or tokeniser is added i
 
 from collections.abc import Collection
 
-from bleuprint.config.compose import ConfigError
+from bleuprint.config.automatic import bleu_suits
+from bleuprint.config.compose import SUITED, Choice, ConfigError
+from bleuprint.config.languages import unknown
 from bleuprint.config.schema import Experiment
 from bleuprint.decoding.engine import with_engine
 from bleuprint.scoring.languages import with_tokenizers
@@ -22,12 +24,25 @@ def without_auto(experiment: Experiment) -> Experiment:
     return with_tokenizers(with_engine(experiment))
 
 
-def left_out(experiment: Experiment) -> str | None:
-    """Return a sentence on the metrics that do not suit the target language; None if all do."""
-    suited = with_tokenizers(experiment).scoring.metrics
-    if names := [name for name in experiment.scoring.metrics if name not in suited]:
-        return f"no {' and no '.join(names)}: Moses' tokens of {experiment.target} are no words"
-    return None
+def notes(choice: Choice) -> list[tuple[str, str]]:
+    """Return what was chosen for the corpus and the languages, and why: a stage's word and a sentence for each."""
+    experiment = choice.experiment
+    codes = ((key, getattr(experiment, key)) for key in ("source", "target"))
+    sentences = [("corpus", note) for key, code in codes if (note := unknown(key, code))]
+    suited = SUITED.get(experiment.corpus.kind, {}).get("text")
+    if suited == choice.groups["text"] and not any(word.startswith("text=") for word in choice.overrides):
+        sentences.append(("text", f"text={suited}, as corpus=local: cased, as people write it, SentencePiece"))
+    sides = experiment.text.tokenizers
+    for name, code in ((sides.source, experiment.source), (sides.target, experiment.target)):
+        if note := TOKENISERS[name].note(code):
+            sentences.append(("text", note))
+    target = experiment.target
+    if experiment.training.eval_bleu_args and not experiment.training.eval_bleu and not bleu_suits(target):
+        sentences.append(("training", f"checkpoints go by the loss: fairseq's BLEU does not suit {target}"))
+    metrics = with_tokenizers(experiment).scoring.metrics
+    if names := [name for name in experiment.scoring.metrics if name not in metrics]:
+        sentences.append(("scoring", f"no {' and no '.join(names)}: words of {target} are not separated by spaces"))
+    return sentences
 
 
 def check_choices(experiment: Experiment) -> None:
@@ -36,8 +51,9 @@ def check_choices(experiment: Experiment) -> None:
     Raises:
         ConfigError: one does not; the message names the choices.
     """
-    for name in experiment.text.tokenizers.model_dump().values():
-        _check("text.tokenizer", name, TOKENISERS)
+    for side, name in experiment.text.tokenizers.model_dump().items():
+        one = isinstance(experiment.text.tokenizer, str)
+        _check("text.tokenizer" if one else f"text.tokenizer.{side}", name, TOKENISERS)
     for name, metric in experiment.scoring.metrics.items():
         _check(f"scoring.metrics.{name}.metric", metric.metric, METRICS)
 

@@ -4,6 +4,7 @@ import atexit
 import os
 import re
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import yaml
 from tabulate import tabulate
 
 from bleuprint.config.differences import differing, flat
-from bleuprint.config.stages import STAGES, ancestors
+from bleuprint.config.stages import ALL, FURTHER
+from bleuprint.files import read_json
 from bleuprint.plan.keys import Plan, Run, Stage
 from bleuprint.record import seal
 from bleuprint.widths import columns, wrapped
@@ -36,9 +38,8 @@ def explain(plan: Plan, planned: Folders | None = None, width: int | None = None
         width: of the terminal; None: any.
     """
     missing = to_compute(plan) if planned is None else planned
-    rows = [[run.name, *(_cell(plan, run, stage, missing) for stage in STAGES)] for run in plan.runs]
-    lines = [_table(rows, width), ""]
-    for stage in STAGES:
+    lines = [_table([row for run in plan.runs for row in _rows(plan, run, missing)], width), ""]
+    for stage in ALL:
         known = _known(stage)
         for key, one in plan.stages[stage].items():
             if (stage, key) in missing:
@@ -49,14 +50,16 @@ def explain(plan: Plan, planned: Folders | None = None, width: int | None = None
 
 def _table(rows: list[list[str]], width: int | None) -> str:
     """Render the rows; in two lines each if they would be wider than `width`."""
-    headers = ["run", *STAGES]
+    longest = max(map(len, rows))
+    headers = ["run", *ALL][:longest]
+    rows = [row + [""] * (longest - len(row)) for row in rows]
     table = tabulate(rows, headers=headers, disable_numparse=True)
     if width is None or max(map(len, table.splitlines())) <= width:
         return table
     cells = [[SHARED.sub(r"\n(\1 runs)", cell).replace(", ", ",\n") for cell in row] for row in rows]
     others = tabulate([row[1:] for row in cells], headers=headers[1:], disable_numparse=True).splitlines()
     names = max(20, width - max(map(len, others)) - 2)
-    return tabulate(cells, headers=headers, disable_numparse=True, maxcolwidths=[names, *[None] * len(STAGES)])
+    return tabulate(cells, headers=headers, disable_numparse=True, maxcolwidths=[names, *[None] * (longest - 1)])
 
 
 def to_compute(plan: Plan) -> Folders:
@@ -66,35 +69,73 @@ def to_compute(plan: Plan) -> Folders:
     """
     missing: Folders = set()
     for run in plan.runs:
-        if gathered(run):
+        if gathered(run.name, run.test_folders):
             continue
-        recomputed: dict[str, bool] = {}  # whether a folder of that stage is computed
-        for stage, key in run.needs:
-            if any(recomputed.get(ancestor) for ancestor in ancestors(stage)) or not finished(stage, key):
-                recomputed[stage] = True
-                missing.add((stage, key))
+        computed = _unfinished(plan, [need for need in run.needs if need[0] != "corpus"])
+        # Only these two read the corpus, which may have been deleted
+        if computed & {("text", run.keys["text"]), ("scoring", run.keys["scoring"])}:
+            computed = _unfinished(plan, run.needs)
+        missing |= computed
     return missing
+
+
+def _unfinished(plan: Plan, needs: Iterable[tuple[str, str]]) -> Folders:
+    """Return those of `needs`, each after its parents, that are not finished, or are made from such a one."""
+    computed: Folders = set()
+    for stage, key in needs:
+        if not computed.isdisjoint(_made_from(stage, plan.stage(stage, key))) or not finished(stage, key):
+            computed.add((stage, key))
+    return computed
+
+
+def _made_from(name: str, stage: Stage) -> Folders:
+    """Return the folders that a stage is directly made from, those of other experiments included."""
+    others = {(ALL[name].others[word].stage, key) for word, keys in stage.others.items() for key in keys}
+    return others | set(stage.parents.items())
 
 
 def planned_folders(workflow: Any) -> Folders:
     """Return the folders that the jobs of a call of Snakemake compute, forced ones included."""
     jobs = workflow.dag.needrun_jobs(exclude_finished=False)  # a dry run finishes them
-    return {(stage, key) for job in jobs for stage, key in job.wildcards.items() if stage in STAGES}
+    return {(stage, key) for job in jobs for stage, key in job.wildcards.items() if stage in ALL}
 
 
-def gathered(run: Run) -> bool:
-    """Tell whether the run's scores have been gathered."""
-    return (RESULTS / "runs" / run.name / "scores.json").exists()
+def gathered(run: str, tests: Mapping[str, Mapping[str, str]]) -> bool:
+    """Tell whether a run's scores have been gathered.
+
+    Args:
+        run: its name.
+        tests: the folders of each further test set that it should have been scored on, by stage.
+    """
+    scores = RESULTS / "runs" / run / "scores.json"
+    if not tests:
+        return scores.exists()
+    try:
+        known = read_json(scores).get("tests", {})
+        return all(known[name]["stages"] == folders for name, folders in tests.items())
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
-def _cell(plan: Plan, run: Run, stage: str, missing: Folders) -> str:
-    folders = [one for one in run.needs if one[0] == stage]  # of an ensemble several trainings
+def _rows(plan: Plan, run: Run, missing: Folders) -> list[list[str]]:
+    """Return the run's row of the table, and one for each of its further test sets."""
+    own = {stage: [(stage, key)] for stage, key in run.keys.items()}
+    own["training"] += [("training", key) for key in run.ensemble]
+    rows = [[run.name, *(_cell(plan, run, folders, missing) for folders in own.values())]]
+    for name, keys in run.tests.items():
+        cells = {stage: _cell(plan, run, [(stage, key)], missing) for stage, key in keys.items()}
+        rows.append([f"  on {name}", *(cells.get(stage, "") for stage in ALL)])
+    return rows
+
+
+def _cell(plan: Plan, run: Run, folders: Sequence[tuple[str, str]], missing: Folders) -> str:
+    """Return what becomes of one stage's folders: several of an ensemble's trainings, else one."""
     computed = sum(one in missing for one in folders)
     runs = sum(folders[0] in other.needs for other in plan.runs)
     shared = f", shared by {runs}" if runs > 1 else ""
     if len(folders) > 1:
         return f"{computed} computed, {len(folders) - computed} reused"
-    if not computed and not gathered(run) and not finished(*folders[0]):
+    if not computed and not gathered(run.name, run.test_folders) and not finished(*folders[0]):
         return "not now" + shared  # left out by a target, --until or the like
     return ("computed" if computed else "reused") + shared
 
@@ -132,13 +173,17 @@ def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
             break
     if not keys:
         return f"the same keys as {near}, under another name"
-    parent = keys.pop("parent", None)
+    notes = {
+        "test.set": "on another test set",
+        "parent": f"made from another {' or '.join(ALL[stage].parents)}",
+        "tuned.own": "tuned with another training",
+    }
+    above = [note for key, note in notes.items() if keys.pop(key, None)]
+    if stage in FURTHER and keys:  # hashes of files
+        above, keys = ["another text", *above], {}
     words = [f"{dotted(stage, key)}={_value(here)} (there {_value(there)})" for key, (here, there) in keys.items()]
     shown = ", ".join(words[:KEYS]) + (f" and {len(words) - KEYS} more keys" if len(words) > KEYS else "")
-    if parent is not None:
-        above = f"made from another {' or '.join(STAGES[stage].parents)}"
-        shown = f"{shown} and {above}" if shown else above
-    return f"unlike {near}: {shown}"
+    return f"unlike {near}: {' and '.join([*([shown] if shown else []), *above])}"
 
 
 def dotted(stage: str, key: str) -> str:

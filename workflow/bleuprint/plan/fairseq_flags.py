@@ -42,7 +42,7 @@ def preprocess(experiment: Experiment) -> str:
 def sentencepiece(experiment: Experiment) -> str:
     """Return the flags of SentencePiece's trainer, for the shell."""
     settings = experiment.text.sentencepiece
-    return shell(settings.model_dump() if settings else {})
+    return shell(settings.model_dump(exclude={"alpha", "nbest_size"}) if settings else {})
 
 
 def train(experiment: Experiment) -> str:

@@ -1,12 +1,13 @@
 """Identity: which stage folders an experiment needs, each named by a hash of what can change its output."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bleuprint.config.compose import Choice, ConfigError, experiments
 from bleuprint.config.schema import Experiment, Runtime
-from bleuprint.config.stages import STAGES, ancestors
+from bleuprint.config.segmenters import SEGMENTERS
+from bleuprint.config.stages import ALL, FURTHER, STAGES, ancestors
 from bleuprint.files import canonical, exit_with_message, short_hash
 from bleuprint.plan.choices import check_choices, without_auto
 from bleuprint.plan.fairseq_flags import check
@@ -15,7 +16,7 @@ from bleuprint.plan.recipe import changed
 
 # Overrides that the report need not name: they have columns of their own, or change no result
 LAST = list(STAGES)[-1]  # its key names a run: it is made of all the others
-UNNAMED = ("recipe=", "corpus=", "model=", "seed=", "runtime.", "report.")
+UNNAMED = ("recipe=", "corpus=", "corpus.tests", "+corpus.tests", "model=", "seed=", "runtime.", "report.")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Run:
     group: str
     needs: tuple[tuple[str, str], ...]  # stage and key of all folders that it is made of, each after its parents
     ensemble: tuple[str, ...] = ()  # the keys of the trainings whose models decode together with its own
+    tests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # further test set → stage → key
 
     def folder(self, stage: str) -> str:
         """Return the run's folder of that stage."""
@@ -79,7 +81,15 @@ class Run:
                 "stages": {stage: self.folder(stage) for stage in self.keys},
             }
             | ({"ensemble": [f"results/training/{key}" for key in self.ensemble]} if self.ensemble else {})
+            | ({"tests": self.test_folders} if self.tests else {})
         )
+
+    @property
+    def test_folders(self) -> dict[str, dict[str, str]]:
+        """The folders of each further test set, by stage."""
+        return {
+            name: {stage: f"results/{stage}/{key}" for stage, key in keys.items()} for name, keys in self.tests.items()
+        }
 
     @property
     def asked(self) -> str:
@@ -118,9 +128,34 @@ class Plan:
         return [f"results/training/{key}" for key in (stage.parents["training"], *stage.others.get("ensemble", ()))]
 
     def tuned(self, key: str, *files: str) -> list[str]:
-        """Return the paths of `files` of the tuning in the folder `key`; empty where nothing is tuned."""
-        tunes = self.stage("decoding", key).experiment.decoding.tune is not None
-        return [f"results/decoding/{key}/{file}" for file in files] if tunes else []
+        """Return the paths of `files` of the tuning for the folder `key`; empty where nothing is tuned."""
+        stage = self.stage("decoding", key)
+        (tried,) = stage.others.get("tuned", (key,))
+        return [f"results/decoding/{tried}/{file}" for file in files] if stage.experiment.decoding.tune else []
+
+    def tested(self, name: str, key: str) -> str | None:
+        """Return the key of the further test set that the stage `name` in the folder `key` is about, or None."""
+        stage = self.stage(name, key)
+        if "test" in stage.others:
+            return stage.others["test"][0]
+        return self.tested("decoding", stage.parents["decoding"]) if "decoding" in stage.parents else None
+
+    def test_file(self, name: str, key: str, own: str, file: str) -> str:
+        """Return the path of a file of the test set that a stage is about; `own` is its stage otherwise."""
+        if further := self.tested(name, key):
+            segmented = {chosen.folder for chosen in SEGMENTERS.values()}
+            return f"results/testset/{further}/{'segmented' if file in segmented else file}"
+        return self.upstream(name, key, own, file)
+
+    def test_seals(self, name: str, key: str, wanted: Sequence[str]) -> list[str]:
+        """Return the seals of the stages `wanted` that a stage needs; of a further test set its own for the corpus'.
+
+        The corpus may have been deleted, and nothing but a test set should be computed for a new one.
+        """
+        further, tried = self.tested(name, key), self.stage(name, key).others.get("tuned", ())
+        seals = [self.upstream(name, key, stage, "seal.json") for stage in wanted if stage != "corpus" or not further]
+        seals += [f"results/testset/{further}/seal.json"] * bool(further)
+        return seals + [f"results/decoding/{decoding}/seal.json" for decoding in tried]
 
     def run(self, name: str) -> Run:
         """Return the run of that name.
@@ -154,7 +189,9 @@ def planned(cli: Mapping[str, Any]) -> Plan:
     choices = experiments(cli)
     check(choice.experiment for choice in choices)
     chosen = plan(choices)
-    check_lengths((run.folder("text"), run.choice.experiment) for run in chosen.runs)
+    texts = [(run.folder("text"), run) for run in chosen.runs]
+    texts += [(folders["testset"], run) for run in chosen.runs for folders in run.test_folders.values()]
+    check_lengths((folder, run.choice.experiment) for folder, run in texts)
     return chosen
 
 
@@ -167,7 +204,7 @@ def plan(choices: Iterable[Choice]) -> Plan:
         DataError: a local corpus' files do not exist.
     """
     runs: dict[str, Run] = {}
-    stages: dict[str, dict[str, Stage]] = {name: {} for name in STAGES}
+    stages: dict[str, dict[str, Stage]] = {name: {} for name in ALL}
     first: Experiment | None = None
     for choice in choices:
         first = first or choice.experiment
@@ -178,19 +215,27 @@ def plan(choices: Iterable[Choice]) -> Plan:
         chosen = replace(choice, experiment=without_auto(choice.experiment))
         needs: dict[tuple[str, str], Stage] = {}
         made = {name: _stage(name, chosen, needs) for name in STAGES}
+        tests = {
+            test: {name: _stage(name, on_test, needs).key for name in (*FURTHER, "decoding", "scoring")}
+            for test in chosen.experiment.corpus.tests
+            for on_test in [replace(chosen, experiment=chosen.experiment.on(test))]
+        }
         for (name, key), stage in needs.items():
             stages[name].setdefault(key, stage)
         keys = {name: stage.key for name, stage in made.items()}
         groups, seed = choice.groups, choice.experiment.seed
         name = f"{groups['recipe']}-{groups['model']}-seed{seed}-{keys[LAST][-8:]}"
         group = short_hash([groups["recipe"], groups["model"], _seedless(chosen.experiment)])
-        runs.setdefault(name, Run(name, choice, keys, group, tuple(needs), made["decoding"].others.get("ensemble", ())))
+        ensemble = made["decoding"].others.get("ensemble", ())
+        run = runs.setdefault(name, Run(name, choice, keys, group, tuple(needs), ensemble, tests))
+        if run.tests != tests:
+            raise ConfigError("corpus.tests: cannot be swept, all runs may have several test sets; give one value")
     return Plan(list(runs.values()), stages)
 
 
 def _stage(name: str, choice: Choice, needs: dict[tuple[str, str], Stage]) -> Stage:
     """Return the stage of an experiment; it and all that it is made from are added to `needs`, parents first."""
-    declared, experiment = STAGES[name], choice.experiment
+    declared, experiment = ALL[name], choice.experiment
     parents = {parent: _stage(parent, choice, needs).key for parent in declared.parents}
     others = {
         key: {

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bleuprint.config.stages import STAGES
+from bleuprint.config.stages import ALL
 from bleuprint.files import read_json, sha256
 from bleuprint.plan.keys import Plan
 from bleuprint.record import seal
-from bleuprint.record.provenance import NAME, RUNS
+from bleuprint.record.provenance import NAME, RUNS, parts
 
 REPORT = Path("results/report")
 
@@ -30,7 +30,7 @@ def settle(plan: Plan) -> None:
             _end_future(folder, now)
         else:
             names = dict.fromkeys(name.partition("/")[0] for name in known["files"] if name != "config.yaml")
-            benchmarks = [f"{job}.benchmark.tsv" for job in STAGES[stage].jobs]
+            benchmarks = [f"{job}.benchmark.tsv" for job in ALL[stage].jobs]
             parents = [times[parent] for parent in known["parents"] if parent in times]
             paths = [folder / name for name in (seal.NAME, *names, *benchmarks)]
             times[str(folder)] = _settle(paths, parents, now, seal.current(known))
@@ -86,9 +86,8 @@ def _gathered(run: Path, folders: Iterable[Path]) -> bool:
     """Tell whether a run's record names the files that the seals of its folders name today; folders may be deleted."""
     try:
         record = read_json(run / NAME)
-        recorded = [*record["stages"].values(), *record.get("ensemble", [])]
-        files = {Path(stage["folder"]): stage["files"] for stage in recorded}
-    except (OSError, ValueError, LookupError, TypeError):
+        files = {Path(stage["folder"]): stage["files"] for stage in parts(record)}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
     seals = {folder: known for folder in folders if (known := seal.read(folder)) is not None}
     return all(files.get(folder) == known["files"] for folder, known in seals.items())

@@ -4,14 +4,14 @@ import csv
 import json
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bleuprint.config.stages import STAGES
+from bleuprint.config.stages import ALL, STAGES
 from bleuprint.files import DataError, read_json, read_lines, short_hash
 from bleuprint.machine.cuda import computed_on
 from bleuprint.record import seal
@@ -21,12 +21,19 @@ FORMAT = 1
 NAME = "provenance.json"
 LONGEST = 1000  # lines of one traced command
 RUNS = Path("results/runs")
+NO_TESTS: Mapping[str, Mapping[str, Path]] = {}
 RUN_FILES = ("config.yaml", "commands.sh", "scores.json")
 
 Record = dict[str, Any]  # a run's provenance.json
 
 
-def record(run: str, stages: dict[str, Path], asked: dict[str, Any], ensemble: Sequence[Path] = ()) -> Record:
+def record(
+    run: str,
+    stages: dict[str, Path],
+    asked: dict[str, Any],
+    ensemble: Sequence[Path] = (),
+    tests: Mapping[str, Mapping[str, Path]] = NO_TESTS,
+) -> Record:
     """Return what provenance.json says of a run.
 
     Args:
@@ -34,33 +41,42 @@ def record(run: str, stages: dict[str, Path], asked: dict[str, Any], ensemble: S
         stages: stage → folder.
         asked: `words`, the overrides that ask for this run, and `groups`, the file of each config group.
         ensemble: the folders of the other trainings whose models took part in decoding.
+        tests: further test set → stage → folder.
 
     Returns:
         `format`, `run`, `asked`, `files` (of the run's folder: name → `sha256` and `bytes`) and `stages`, each with its
         `folder`, `slice` and that slice's `hash`, `jobs`, and of its seal when it was `sealed`, `environment` and
-        `files`; with an ensemble also `ensemble`, the same of each of its other trainings.
+        `files`; with an ensemble also `ensemble`, the same of each of its other trainings, and
+        with further test sets `tests`, the same of each of their stages.
 
     Raises:
         DataError: a stage is not sealed.
     """
+    further: dict[str, Any] = {"ensemble": [_stage("training", folder) for folder in ensemble]} if ensemble else {}
+    if tests:
+        further["tests"] = {
+            name: {stage: _stage(stage, folder) for stage, folder in folders.items()} for name, folders in tests.items()
+        }
     return {
         "format": FORMAT,
         "run": run,
         "asked": asked,
         "files": {name: seal.entry(RUNS / run / name) for name in RUN_FILES},
         "stages": {stage: _stage(stage, stages[stage]) for stage in STAGES},
-    } | ({"ensemble": [_stage("training", folder) for folder in ensemble]} if ensemble else {})
+    } | further
 
 
 def logs(stage: str, folder: Path) -> list[Path]:
     """Return the logs of a stage's jobs."""
-    paths = {job: folder / f"{job}.log" for job in STAGES[stage].jobs}
-    return [path for job, path in paths.items() if job not in STAGES[stage].optional or path.exists()]
+    paths = {job: folder / f"{job}.log" for job in ALL[stage].jobs}
+    return [path for job, path in paths.items() if job not in ALL[stage].optional or path.exists()]
 
 
-def parts(known: Record) -> list[dict[str, Any]]:
-    """Return all stages of a record, and the trainings of the other models of an ensemble."""
-    return [*known["stages"].values(), *known.get("ensemble", [])]
+def parts(known: Record) -> list[Any]:
+    """Return all stages of a record, those of further test sets, and the trainings of an ensemble's other models."""
+    # In scores.json a further test set also has its scores
+    tests = [stage for test in known.get("tests", {}).values() for stage in test.get("stages", test).values()]
+    return [*known["stages"].values(), *known.get("ensemble", []), *tests]
 
 
 def _stage(stage: str, folder: Path) -> dict[str, Any]:

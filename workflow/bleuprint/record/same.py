@@ -30,13 +30,15 @@ def compared(known: Record, root: Path, folder: Path) -> tuple[list[str], bool]:
     """
     name = known["run"]
     new = read(folder / RUNS / name)
-    metrics = [read_json(where / RUNS / name / "scores.json")["metrics"] for where in (root, folder)]
+    recorded_scores, new_scores = (_scores(read_json(where / RUNS / name / "scores.json")) for where in (root, folder))
     rows = []
-    for metric in metrics[0]:
-        scores = [side[metric]["score"] for side in metrics]
-        rows.append([metric, *(f"{score:.4f}" for score in scores), "same" if scores[0] == scores[1] else "DIFFERENT"])
+    for metric, score in recorded_scores.items():
+        word = "same" if score == new_scores[metric] else "DIFFERENT"
+        rows.append([metric, f"{score:.4f}", f"{new_scores[metric]:.4f}", word])
     text = next((line for line in (_first_changed(known, new, stage) for stage in ("corpus", "text")) if line), None)
-    hypotheses = _equal_files(known, new, "decoding", "hypotheses.txt")
+    hypotheses = {"hypotheses": _equal_hypotheses(known["stages"], new["stages"])}
+    for test, stages in known.get("tests", {}).items():
+        hypotheses[f"hypotheses on {test}"] = _equal_hypotheses(stages, new["tests"][test])
     models = [f"model: {_models(known['stages']['training'], new['stages']['training'], root, folder)}"]
     for recorded, replayed in zip(known.get("ensemble", []), new.get("ensemble", []), strict=True):
         model = Path(recorded["folder"]).name
@@ -46,15 +48,24 @@ def compared(known: Record, root: Path, folder: Path) -> tuple[list[str], bool]:
         "",
         "text: the same bytes" if text is None else f"text: differs, first in {text}",
         *models,
-        f"hypotheses: {'the same bytes' if hypotheses else 'differ'}",
+        *(f"{label}: {'the same bytes' if equal else 'differ'}" for label, equal in hypotheses.items()),
         "",
         promise(known, new),
     ]
     return lines, all(row[3] == "same" for row in rows)
 
 
-def _equal_files(known: Record, new: Record, stage: str, name: str) -> bool:
-    files = [record["stages"][stage]["files"].get(name) for record in (known, new)]
+def _scores(run: dict[str, Any]) -> dict[str, float]:
+    """Return all scores of a run, those on further test sets too."""
+    scores = {name: metric["score"] for name, metric in run["metrics"].items()}
+    for test, scored in run.get("tests", {}).items():
+        scores |= {f"{name} on {test}": metric["score"] for name, metric in scored["metrics"].items()}
+    return scores
+
+
+def _equal_hypotheses(known: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Tell whether the decodings of two runs, each among the stages of one test set, left the same translations."""
+    files = [stages["decoding"]["files"].get("hypotheses.txt") for stages in (known, new)]
     return files[0] is not None and files[0] == files[1]
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bleuprint.config.stages import STAGES
+from bleuprint.config.stages import ALL
 from bleuprint.files import DataError, canonical, exit_with_message, read_json, sha256, write_json
 
 NAME = "seal.json"
@@ -32,7 +32,7 @@ Seal = dict[str, Any]
 def folder_of(path: Path) -> Path | None:
     """Return the stage's folder that `path` lies in, for a path below results/; None for other paths."""
     parts = path.parts
-    inside = len(parts) > 2 and parts[0] == RESULTS.name and parts[1] in STAGES
+    inside = len(parts) > 2 and parts[0] == RESULTS.name and parts[1] in ALL
     return Path(*parts[:3]) if inside else None
 
 
@@ -62,7 +62,7 @@ def seal(folder: Path) -> None:
     """
     stage, before = folder.parent.name, read(folder)
     files, hashed = {}, {}
-    for name in sealable(folder, STAGES[stage].files):
+    for name in sealable(folder, ALL[stage].files):
         stamp = _stamp((folder / name).stat())  # before the hash: a file that changes meanwhile is hashed again
         files[name] = entry(folder / name)
         hashed[name] = [*stamp, files[name]["sha256"]]
@@ -172,7 +172,7 @@ def current(known: Seal) -> bool:
 
 def recompute(folder: Path) -> str:
     """Return the clause that says how a stage is computed again."""
-    paths = [str(folder / name) for name in STAGES[folder.parent.name].recompute]
+    paths = [str(folder / name) for name in ALL[folder.parent.name].recompute]
     return f"delete {' and '.join(path.rstrip('/') for path in paths)}, and the same command computes it again."
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sacrebleu.significance import PairedTest
 
-from bleuprint.report.facts import test_lines
-from bleuprint.report.groups import Group, Run, metrics
+from bleuprint.report.facts import references, test_lines
+from bleuprint.report.groups import Group, Run, metrics, titles
 from bleuprint.scoring.metrics import kind_of, scorer
 
 ALPHA = 0.05
@@ -49,6 +49,7 @@ class Comparison:
     separate: bool
     unpaired: int = 0
     problem: str | None = None  # why there are no pairs
+    title: str = ""  # the metric's name for people
 
     @property
     def word(self) -> str:
@@ -69,12 +70,11 @@ class Comparison:
         return asdict(self) | {"word": self.word, "conclusion": conclusion(self)}
 
 
-def texts(run: Run, metric: str) -> tuple[list[str], list[str]]:
-    """Read a run's hypotheses and references in the form that `metric` compares: tokens or running text."""
-    test = f"test.{run['target']}"
+def texts(run: Run, metric: str) -> tuple[list[str], list[list[str]]]:
+    """Read a run's hypotheses, and its references, in the form that `metric` compares: tokens or running text."""
     if run["metrics"][metric]["config"]["text"] == "tokens":
-        return test_lines(run, "decoding", "hypotheses.tok"), test_lines(run, "text", f"tokenized/{test}")
-    return test_lines(run, "decoding", "hypotheses.txt"), test_lines(run, "corpus", f"raw/{test}")
+        return test_lines(run, "decoding", "hypotheses.tok"), references(run, "tokenized")
+    return test_lines(run, "decoding", "hypotheses.txt"), references(run, "raw")
 
 
 def compare(base: Group, others: list[Group], resamples: int, workers: int) -> list[Comparison]:
@@ -96,13 +96,14 @@ def compare(base: Group, others: list[Group], resamples: int, workers: int) -> l
     ]
     with ProcessPoolExecutor(max_workers=workers) as pool:
         results = iter(list(pool.map(_pair, *zip(*tasks, strict=True)))) if tasks else iter(())
-    comparisons = []
+    comparisons, names_shown = [], titles([run for group in (base, *others) for run in group.runs])
     for group, metric, problem in plans:
         pairs = tuple(next(results) for _ in _common(base, group)) if problem is None else ()
         ours, theirs = group.scores(metric), base.scores(metric)
         separate = bool(ours and theirs) and (min(ours) > max(theirs) or max(ours) < min(theirs))
         unpaired = len(group.runs) + len(base.runs) - 2 * len(pairs)
-        comparisons.append(Comparison(group.label, base.label, metric, pairs, separate, unpaired, problem))
+        shown = names_shown[metric]
+        comparisons.append(Comparison(group.label, base.label, metric, pairs, separate, unpaired, problem, shown))
     return comparisons
 
 
@@ -126,12 +127,12 @@ def _problem(base: Group, group: Group, metric: str) -> str | None:
 
 def _pair(base: Run, run: Run, metric: str, resamples: int) -> Pair:
     """Run both of sacrebleu's paired tests on two runs."""
-    (ours, references), (theirs, _) = texts(run, metric), texts(base, metric)
+    (ours, against), (theirs, _) = texts(run, metric), texts(base, metric)
     config = run["metrics"][metric]["config"]
     difference = run["metrics"][metric]["score"] - base["metrics"][metric]["score"]
     systems: list[tuple[str, Sequence[str]]] = [("baseline", theirs), ("run", ours)]
     p_values, signatures = [], []
-    named_metric = {metric: scorer(config, references=references)}
+    named_metric = {metric: scorer(config, references=against)}
     for kind in ("bs", "ar"):
         named, scores = PairedTest(systems, named_metric, None, test_type=kind, n_samples=resamples)()
         ((name, signature),) = named.items()
@@ -146,7 +147,7 @@ def _pair(base: Run, run: Run, metric: str, resamples: int) -> Pair:
 
 def conclusion(comparison: Comparison) -> str:
     """Return the conclusion as a sentence, with the figures that it rests on."""
-    names = f"{comparison.group} against {comparison.baseline}, {comparison.metric}"
+    names = f"{comparison.group} against {comparison.baseline}, {comparison.title or comparison.metric}"
     if comparison.problem is not None:
         return f"{names}: not compared, {comparison.problem}."
     pairs = comparison.pairs

@@ -8,6 +8,7 @@ from typing import Any
 from bleuprint.files import Damaged, read_json, read_lines
 from bleuprint.record.provenance import benchmark, training_seconds
 from bleuprint.report.groups import Run
+from bleuprint.scoring import in_form, reference_files
 
 PARAMETERS = re.compile(r"num\. shared model params: ([\d,]+)")
 GPU = re.compile(r"rank +\d+: capabilities = +[\d.]+ +; total memory = +[\d.]+ GB ; name = (.*?) *$", re.MULTILINE)
@@ -40,6 +41,32 @@ def test_lines(run: Run, stage: str, name: str) -> list[str]:
     if len(lines) != run["sentences"]:
         raise Damaged(path, f"has {len(lines):,} lines, and {run['sentences']:,} sentences were scored")
     return lines
+
+
+def on_test(run: Run, name: str) -> Run:
+    """Return a run as it was scored on one of its further test sets."""
+    test: Run = run["tests"][name]
+    return run | test | {"stages": run["stages"] | test["stages"]}
+
+
+def test_source(run: Run, kind: str) -> list[str]:
+    """Read the source of the run's test set; `kind` is raw or tokenized."""
+    return test_lines(run, _test_stage(run, kind), f"{kind}/test.{run['source']}")
+
+
+def references(run: Run, kind: str) -> list[list[str]]:
+    """Read all references of the run's test set, a list for each; `kind` is raw or tokenized."""
+    stage = _test_stage(run, kind)
+    paths = reference_files(Path(run["stages"][stage], kind, f"test.{run['target']}"))
+    # Scoring brought raw references into the form of the hypotheses
+    form = run.get("unicode_normalization") if kind == "raw" else None
+    return [in_form(test_lines(run, stage, f"{kind}/{path.name}"), form) for path in paths]
+
+
+def _test_stage(run: Run, kind: str) -> str:
+    """Return the stage that prepared the run's test set: a further one has a stage of its own."""
+    own = "corpus" if kind == "raw" else "text"
+    return "testset" if "testset" in run["stages"] else own
 
 
 def target_tokens(rows: list[dict[str, Any]]) -> float | None:

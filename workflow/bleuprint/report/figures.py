@@ -8,8 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from bleuprint.report.facts import curves
-from bleuprint.report.groups import Group, Run, interval, metrics
-from bleuprint.scoring.metrics import kind_of
+from bleuprint.report.groups import Group, Run, interval
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; those that stand out on white and black first
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -67,10 +66,10 @@ def _figure(x: str, y: str, height: int) -> go.Figure:
     return figure.update_layout(xaxis=axis | titles[0], yaxis=axis | titles[1])
 
 
-def scores(groups: list[Group], style: Styles, metric: str) -> go.Figure:
+def scores(groups: list[Group], style: Styles, metric: str, title: str) -> go.Figure:
     """Draw each run's score with its 95 % interval, one row a group, the first on top; a bar marks a group's mean."""
     shown = [group for group in reversed(groups) if group.scores(metric)]
-    figure = _figure(metric, "", 110 + 60 * len(shown))
+    figure = _figure(title, "", 110 + 60 * len(shown))
     for place, group in enumerate(shown):
         values = group.scores(metric)
         for step, (run, score) in enumerate(zip(group.runs, values, strict=True)):
@@ -164,7 +163,7 @@ def lengths(
         groups: the groups.
         style: how each run is drawn.
         binned: the result of `translations.by_length` for each run.
-        metric: the metric's name.
+        metric: the metric's name for people.
     """
     drawn = {}
     kinds = (
@@ -212,10 +211,3 @@ def plain(value: float) -> str:
     decimals = max(0, 3 - math.floor(math.log10(abs(value)))) if value else 0
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if decimals else text
-
-
-def first_bleu(runs: list[Run]) -> str:
-    """Return the name of the first BLEU among the runs' metrics, else of the first metric."""
-    names = metrics(runs)
-    kinds = {name: kind_of(run["metrics"][name]["config"]) for run in runs for name in run["metrics"]}
-    return next((name for name in names if kinds[name].reports_lengths), names[0])

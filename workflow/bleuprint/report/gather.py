@@ -27,7 +27,7 @@ def gather(description: dict[str, Any], asked: dict[str, Any]) -> None:
     Args:
         description: `run`, `group`, `recipe`, `corpus`, `model`, `seed`, `source`, `target`, `overrides`, `expected`,
             `config` (resolved), `stages` (stage → folder) and, with an ensemble, `ensemble` (the folders of its
-            other trainings).
+            other trainings) and, with further test sets, `tests` (test set → stage → folder).
         asked: `words` and `groups`, as `provenance.record` takes them.
     """
     config, stages = description.pop("config"), {name: Path(path) for name, path in description["stages"].items()}
@@ -41,11 +41,22 @@ def gather(description: dict[str, Any], asked: dict[str, Any]) -> None:
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(os.path.relpath(stages[stage] / name, folder))
     order = [(stage, path) for stage in STAGES for path in [stages[stage], *(others if stage == "training" else [])]]
+    tests = {
+        name: {stage: Path(path) for stage, path in one.items()} for name, one in description.get("tests", {}).items()
+    }
+    order += [item for folders in tests.values() for item in folders.items()]
     write_lines(folder / "commands.sh", commands([log for stage, path in order for log in logs(stage, path)]))
-    scores = read_json(stages["scoring"] / "scores.json", keys=("sentences", "metrics"))
-    read_json(stages["scoring"] / "sentences.json", keys=scores["metrics"])  # the report will need it
-    write_json(folder / "scores.json", {"format": FORMAT} | description | scores)
-    write_json(folder / NAME, record(description["run"], stages, asked, others))
+    for name, folders in tests.items():
+        description["tests"][name] = {"stages": description["tests"][name]} | _scores(folders["scoring"])
+    write_json(folder / "scores.json", {"format": FORMAT} | description | _scores(stages["scoring"]))
+    write_json(folder / NAME, record(description["run"], stages, asked, others, tests))
+
+
+def _scores(folder: Path) -> dict[str, Any]:
+    """Read what scoring left: `sentences` and `metrics`."""
+    scores: dict[str, Any] = read_json(folder / "scores.json", keys=("sentences", "metrics"))
+    read_json(folder / "sentences.json", keys=scores["metrics"])  # the report will need it
+    return scores
 
 
 def commands(logs: list[Path]) -> list[str]:
@@ -77,8 +88,18 @@ def placed(run: Run, root: Path) -> Run:
         run: as `read_run` returns it; its folders are named as in the folder that holds its results/.
         root: that folder.
     """
-    others = {"ensemble": [str(root / folder) for folder in run["ensemble"]]} if "ensemble" in run else {}
-    return run | {"stages": {stage: str(root / folder) for stage, folder in run["stages"].items()}} | others
+    others: dict[str, Any] = {}
+    if "ensemble" in run:
+        others["ensemble"] = [str(root / folder) for folder in run["ensemble"]]
+    if "tests" in run:
+        others["tests"] = {
+            name: test | {"stages": _placed(test["stages"], root)} for name, test in run["tests"].items()
+        }
+    return run | {"stages": _placed(run["stages"], root)} | others
+
+
+def _placed(stages: dict[str, str], root: Path) -> dict[str, str]:
+    return {stage: str(root / folder) for stage, folder in stages.items()}
 
 
 def run_folder(run: Run) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bleuprint.files import DataError, exit_with_message, visible
-from bleuprint.scoring.metrics import kind_of
+from bleuprint.scoring.metrics import by_characters, headline, kind_of
 
 Run = dict[str, Any]  # a run's scores.json
 
@@ -48,8 +48,35 @@ def interval(metric: dict[str, Any]) -> tuple[float, float]:
 
 
 def metrics(runs: list[Run]) -> list[str]:
-    """Return the names of all metrics; the report ranks and compares by the first one."""
-    return list(dict.fromkeys(name for run in runs for name in run["metrics"]))
+    """Return the names of all metrics, first the one by which the report ranks and concludes."""
+    configs = _configs(runs)
+    return list(dict.fromkeys([headline(configs), *configs])) if configs else []
+
+
+def _configs(runs: list[Run]) -> dict[str, dict[str, Any]]:
+    """Return the entry of config/scoring of each metric, of the first run that has it."""
+    configs: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        configs |= {name: metric["config"] for name, metric in run["metrics"].items() if name not in configs}
+    return configs
+
+
+def titles(runs: list[Run]) -> dict[str, str]:
+    """Return each metric's name for people, in the order of `metrics`: a BLEU by characters is called so."""
+    configs = _configs(runs)
+    return {name: name + (" (characters)" if by_characters(configs[name]) else "") for name in metrics(runs)}
+
+
+def ranking(runs: list[Run]) -> str:
+    """Return a sentence on the metric that ranks, and why; empty if it is BLEU, and there is nothing to rank."""
+    configs = _configs(runs)
+    name = headline(configs)
+    if configs[name]["metric"] == "bleu" and not by_characters(configs[name]):
+        several = len({run["group"] for run in runs}) > 1
+        return f"Ranked by {name}, the first BLEU." if several else ""
+    if names := [other for other in configs if by_characters(configs[other])]:
+        return f"Ranked by {name}: {' and '.join(names)} counts characters here, not words."
+    return f"Ranked by {name}: the config has no BLEU."
 
 
 def groups(runs: list[Run]) -> list[Group]:

@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,10 +22,12 @@ from bleuprint.record.provenance import shown
 from bleuprint.report import figures, translations
 from bleuprint.report.comparison import Comparison
 from bleuprint.report.facts import costs, environment, fingerprint
+from bleuprint.report.facts import references as references_of
 from bleuprint.report.gather import read_config, run_folder
-from bleuprint.report.groups import Group, Run, interval, metrics
+from bleuprint.report.groups import Group, Run, interval, metrics, ranking, titles
 from bleuprint.report.soundness import texts
-from bleuprint.report.tables import best_first, group_rows, heading, score_text, tested, words
+from bleuprint.report.tables import best_first, further_words, group_rows, heading, score_text, tested, words
+from bleuprint.report.test_sets import TestSet
 from bleuprint.report.verdict import meaning, unpublished
 
 HERE = Path(__file__).parent
@@ -36,7 +39,14 @@ FILES = {  # files of a run, and the text of the links to them
 }
 
 
-def write_page(path: Path, groups: list[Group], base: Group, comparisons: list[Comparison], missing: list[str]) -> None:
+def write_page(
+    path: Path,
+    groups: list[Group],
+    base: Group,
+    comparisons: list[Comparison],
+    missing: list[str],
+    tests: Sequence[TestSet] = (),
+) -> None:
     """Write the page.
 
     Args:
@@ -45,6 +55,7 @@ def write_page(path: Path, groups: list[Group], base: Group, comparisons: list[C
         base: the baseline.
         comparisons: the other groups against the baseline.
         missing: sentences on runs that were asked for and failed.
+        tests: the further test sets.
     """
     runs = [run for group in groups for run in group.runs]
     alike = translations.same_test(runs)
@@ -75,13 +86,15 @@ def write_page(path: Path, groups: list[Group], base: Group, comparisons: list[C
         table=group_rows(groups, base, comparisons),
         words=words(groups, comparisons, missing) + unpublished(runs),
         comparisons=[comparison.record() for comparison in comparisons],
-        metrics=metrics(runs),
+        titles=titles(runs),
+        ranking=ranking(runs),
         scores=_scores(runs),
+        tests=[_test_set(test, path.parent) for test in tests],
         heading=_heading(groups, base, comparisons),
         files={run["run"]: files(run, path.parent) for run in runs},
-        tested=tested(runs),
+        tested=tested(runs) + (f"; further ones: {', '.join(test.name for test in tests)}" if tests else ""),
         base=base,
-        change_metric=translations.finest_metric(alike),
+        change_metric=titles(runs).get(translations.finest_metric(alike), ""),
         groups=groups,
         runs=runs,
         labels=names,
@@ -130,31 +143,45 @@ def packed(text: str) -> str:
 def _figures(groups: list[Group], style: figures.Styles, alike: list[Run]) -> dict[str, dict[str, Figure]]:
     """Draw the page's figures, by section and title; a single score is not drawn."""
     runs = [run for group in groups for run in group.runs]
-    bleu = figures.first_bleu(alike)
-    binned = {run["run"]: translations.by_length(run, bleu) for run in alike if bleu in run["metrics"]}
+    names, ranks = titles(runs), metrics(alike)[0]
+    binned = {run["run"]: _binned(run, ranks) for run in alike if ranks in run["metrics"]}
     return {
-        "scores": {name: figures.scores(best_first(groups), style, name) for name in metrics(runs) if len(runs) > 1},
+        "scores": {
+            name: figures.scores(best_first(groups), style, name, title)
+            for name, title in names.items()
+            if len(runs) > 1
+        },
         "learning": figures.learning(groups, style),
-        "lengths": figures.lengths(groups, style, binned, bleu),
+        "lengths": figures.lengths(groups, style, binned, names[ranks]),
     }
 
 
+def _binned(run: Run, metric: str) -> list[dict[str, Any]]:
+    """Score the sentences by the length of their source; the length of the output is that of the run's first BLEU."""
+    rows = translations.by_length(run, metric)
+    bleu = next((name for name in run["metrics"] if "length_ratio" in run["metrics"][name]), metric)
+    if bleu == metric:
+        return rows
+    lengths = translations.by_length(run, bleu)
+    return [row | {"length_ratio": other["length_ratio"]} for row, other in zip(rows, lengths, strict=True)]
+
+
 def _heading(groups: list[Group], base: Group, comparisons: list[Comparison]) -> str:
-    """Return the page's heading: of a single group the first score, else which group is the best."""
+    """Return the page's heading: of a single group the score that ranks, else which group is the best."""
     sentence = heading(groups, base, comparisons)
     if len(groups) > 1:
         return sentence
-    metric = metrics(list(groups[0].runs))[0]
-    return f"{sentence}: {metric} {score_text(groups[0], metric, ranges=False).partition(' [')[0]}"
+    name, title = next(iter(titles(list(groups[0].runs)).items()))
+    return f"{sentence}: {title} {score_text(groups[0], name, ranges=False).partition(' [')[0]}"
 
 
 def _scores(runs: list[Run]) -> list[tuple[str, str, str, str]]:
     """Return the metrics: name, score and 95 % interval of the first run that has it, and what it measures."""
     rows = []
-    for name in metrics(runs):
+    for name, title in titles(runs).items():
         metric = next(run["metrics"][name] for run in runs if name in run["metrics"])
         low, high = interval(metric)
-        rows.append((name, f"{metric['score']:.2f}", f"{low:.2f} to {high:.2f}", meaning(metric)))
+        rows.append((title, f"{metric['score']:.2f}", f"{low:.2f} to {high:.2f}", meaning(metric)))
     return rows
 
 
@@ -164,6 +191,23 @@ def files(run: Run, folder: Path) -> list[tuple[str, str]]:
     return [
         (word, quote(os.path.relpath(home / name, folder))) for name, word in FILES.items() if (home / name).exists()
     ]
+
+
+def _test_set(test: TestSet, folder: Path) -> dict[str, Any]:
+    """Return what the page shows of a further test set; addresses are relative to `folder`."""
+    first = test.runs[0]
+    references = len(references_of(first, "raw"))
+    paths = {run["run"]: Path(run["stages"]["decoding"], "hypotheses.txt") for run in test.runs}
+    return {
+        "name": test.name,
+        "sentences": first["sentences"],
+        "references": f" with {references} references each" if references > 1 else "",
+        "table": group_rows(test.groups, test.base, test.comparisons),
+        "words": further_words(test),
+        "titles": titles(test.runs),
+        "links": [(run, quote(os.path.relpath(path, folder))) for run, path in paths.items()],
+        "scored": {run["run"]: run["metrics"] for run in test.runs},
+    }
 
 
 def _costs(run: Run) -> dict[str, str]:

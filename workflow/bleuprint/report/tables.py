@@ -1,6 +1,8 @@
 """Write the report's tables: scores.json and .tsv for scripts, .txt for the terminal, .md for an issue or a paper."""
 
 import csv
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ from bleuprint.corpus.leaks import leak
 from bleuprint.files import replacing, visible, write_json, write_lines
 from bleuprint.report.comparison import Comparison, cautions, conclusion
 from bleuprint.report.facts import checks
-from bleuprint.report.groups import Group, Run, interval, metrics, one_line, summary
+from bleuprint.report.groups import Group, Run, interval, metrics, one_line, ranking, summary, titles
+from bleuprint.report.test_sets import TestSet
 from bleuprint.report.verdict import verdict_lines
 from bleuprint.scoring.metrics import kind_of
 from bleuprint.widths import USUAL
@@ -38,10 +41,12 @@ def show(runs: list[Run]) -> str:
     hidden = {"recipe", "model", "seed"} | (set() if any(row["overrides"] for row in table) else {"overrides"})
     if len({(row["corpus"], row["sentences"]) for row in table}) == 1:
         hidden |= {"corpus", "sentences"}
-    short = {"brevity_penalty": "BP", "length_ratio": "length"}
-    shown = [{short.get(key, key): value for key, value in row.items() if key not in hidden} for row in table]
+    names = titles(runs)
+    headings = {key: key for key in ("run", "corpus", "sentences", "overrides") if key not in hidden} | names
+    headings |= {"brevity_penalty": "BP", "length_ratio": "length"}
+    shown = [{heading: row[key] for key, heading in headings.items() if key in row} for row in table]
     shown = [{key: one_line(value) if isinstance(value, str) else value for key, value in row.items()} for row in shown]
-    return "\n".join(narrow(shown, metrics(runs)))
+    return "\n".join(narrow(shown, list(names.values())))
 
 
 def narrow(table: list[dict[str, Any]], names: list[str]) -> list[str]:
@@ -57,7 +62,7 @@ def narrow(table: list[dict[str, Any]], names: list[str]) -> list[str]:
     for count in range(len(names), 0, -1):
         left_out = names[count:]
         kept = [{key: value for key, value in row.items() if key not in left_out} for row in table]
-        folded = [{FOLDED.get(key, key.replace("_", "\n", 1)): value for key, value in row.items()} for row in kept]
+        folded = [{_folded(key): value for key, value in row.items()} for row in kept]
         for rows, width in ((kept, None), (folded, None), (folded, NAME)):
             widths = [width, *[None] * (len(rows[0]) - 1)] if width else None
             text = tabulate(rows, headers="keys", floatfmt=".2f", maxcolwidths=widths)
@@ -65,6 +70,11 @@ def narrow(table: list[dict[str, Any]], names: list[str]) -> list[str]:
                 note = f"No room for {' and '.join(left_out)} here; scores.md beside the report has them."
                 return [text, note] if left_out else [text]
     return []
+
+
+def _folded(heading: str) -> str:
+    """Return a heading on two lines, or a shorter one."""
+    return FOLDED.get(heading, re.sub("_| (?=\\()", "\n", heading, count=1))
 
 
 def score_text(group: Group, metric: str, ranges: bool = True) -> str:
@@ -80,7 +90,7 @@ def score_text(group: Group, metric: str, ranges: bool = True) -> str:
 
 
 def best_first(groups: list[Group]) -> list[Group]:
-    """Sort the groups by the mean of the first metric, the best first; groups without that metric come last."""
+    """Sort the groups by the mean of the metric that ranks, the best first; groups without that metric come last."""
     metric = metrics([run for group in groups for run in group.runs])[0]
 
     def key(group: Group) -> tuple[bool, float]:
@@ -97,12 +107,12 @@ def group_rows(
     groups: list[Group], base: Group, comparisons: list[Comparison], ranges: bool = True
 ) -> list[dict[str, str]]:
     """Return one row a group, best first: label, seeds, each metric, the comparison with the baseline, the verdict."""
-    names = metrics([run for group in groups for run in group.runs])
-    words = {comparison.group: comparison.word for comparison in comparisons if comparison.metric == names[0]}
+    names = titles([run for group in groups for run in group.runs])
+    words = {comparison.group: comparison.word for comparison in comparisons if comparison.metric == next(iter(names))}
     table = []
     for group in best_first(groups):
         row = {"group": group.label, "seeds": str(len(group.runs))}
-        row |= {name: score_text(group, name, ranges) for name in names}
+        row |= {title: score_text(group, name, ranges) for name, title in names.items()}
         if len(groups) > 1:
             row["against the baseline"] = "baseline" if group is base else words.get(group.label, "–")
         verdicts = [run["verdict"]["word"] for run in group.runs if run.get("verdict")]
@@ -119,7 +129,7 @@ def group_rows(
 def words(groups: list[Group], comparisons: list[Comparison], missing: list[str]) -> list[str]:
     """Return the report's sentences: missing runs, leaks, conclusions by one metric, their limits, tuning, verdicts.
 
-    The metric is the first one by which runs were compared.
+    The metric is the one that ranks; if no runs were compared by it, the next one by which some were.
     """
     names = metrics([run for group in groups for run in group.runs])
     tested_by = {comparison.metric for comparison in comparisons if comparison.pairs}
@@ -155,15 +165,15 @@ def tested(runs: list[Run]) -> str:
 def heading(groups: list[Group], base: Group, comparisons: list[Comparison]) -> str:
     """Say in one line which group scores best, and whether that is significant."""
     best = best_first(groups)[0]
-    name = metrics([run for group in groups for run in group.runs])[0]
     if len(groups) == 1:
         return best.label
+    name, title = next(iter(titles([run for group in groups for run in group.runs]).items()))
     if any(comparison.problem is not None for comparison in comparisons if comparison.metric == name):
-        return f"{len(groups)} groups, not all comparable by {name}"
+        return f"{len(groups)} groups, not all comparable by {title}"
     verdicts = {other.group: other.word for other in comparisons if other.metric == name}
     others = f"the others: {', '.join(dict.fromkeys(verdicts.values()))}"
     against = others if best is base else f"against the baseline {base.label}: {verdicts[best.label]}"
-    return f"{best.label} has the best {name} of {len(groups)} groups; {against}"
+    return f"{best.label} has the best {title} of {len(groups)} groups; {against}"
 
 
 def markdown(groups: list[Group], base: Group, comparisons: list[Comparison], missing: list[str]) -> list[str]:
@@ -174,9 +184,12 @@ def markdown(groups: list[Group], base: Group, comparisons: list[Comparison], mi
     ]
     lines = tabulate(table, headers="keys", tablefmt="github", disable_numparse=True).splitlines()
     scores = "Several seeds: mean ± standard deviation (min–max); one seed: score [95 % interval]."
-    lines += ["", f"Test set: {tested(runs)}. {scores}"]
+    lines += ["", f"Test set: {tested(runs)}. {scores} {ranking(runs)}".rstrip()]
     lines += [""] + [f"- {line}" for line in words(groups, comparisons, missing)]
-    signatures = dict.fromkeys((name, metric["signature"]) for run in runs for name, metric in run["metrics"].items())
+    names = titles(runs)
+    signatures = dict.fromkeys(
+        (names[name], run["metrics"][name]["signature"]) for run in runs for name in run["metrics"]
+    )
     return [*lines, "", "Signatures:", "", *(f"- {name}: `{signature}`" for name, signature in signatures)]
 
 
@@ -187,6 +200,7 @@ def write_tables(
     comparisons: list[Comparison],
     runs: list[Run],
     missing: list[str],
+    tests: Sequence[TestSet] = (),
 ) -> None:
     """Write all tables and comparison.json.
 
@@ -197,16 +211,39 @@ def write_tables(
         comparisons: the other groups against the baseline.
         runs: the runs in their order.
         missing: sentences on runs that were asked for and failed.
+        tests: the further test sets.
     """
     write_json(folder / "scores.json", runs)
-    table = rows(runs)
+    table = rows(runs) + [row | {"test": test.name} for test in tests for row in rows(test.runs)]
     columns = list(dict.fromkeys(key for row in table for key in row))
     with replacing(folder / "scores.tsv") as file:
         writer = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
         writer.writeheader()
         writer.writerows(table)
-    names = metrics(runs)
-    record = {
+    record = _record(groups, base, comparisons)
+    if tests:
+        record["tests"] = {test.name: _record(test.groups, test.base, test.comparisons) for test in tests}
+    write_json(folder / "comparison.json", record)
+    lines = markdown(groups, base, comparisons, missing)
+    for test in tests:
+        lines += ["", f"### {test.name}", "", *markdown(test.groups, test.base, test.comparisons, [])]
+    write_lines(folder / "scores.md", map(visible, lines))
+    text = [show(runs), f"Test set: {tested(runs)}. {ranking(runs)}".rstrip(), ""]
+    if len(runs) > 1:
+        table_of_groups: list[dict[str, Any]] = [*group_rows(groups, base, comparisons, ranges=False)]
+        text += [*narrow(table_of_groups, list(titles(runs).values())), ""]
+    if sentences := words(groups, comparisons, missing):
+        text += [*sentences, ""]
+    for test in tests:
+        text += further_text(test)
+    end = f"The whole report: {folder}/index.html; the scores for scripts: scores.tsv and scores.json beside it."
+    write_lines(folder / "scores.txt", map(visible, [*text, end]))
+
+
+def _record(groups: list[Group], base: Group, comparisons: list[Comparison]) -> dict[str, Any]:
+    """Return what comparison.json says of a test set."""
+    names = metrics([run for group in groups for run in group.runs])
+    return {
         "baseline": base.label,
         "groups": [
             {
@@ -218,12 +255,18 @@ def write_tables(
         ],
         "comparisons": [comparison.record() for comparison in comparisons],
     }
-    write_json(folder / "comparison.json", record)
-    write_lines(folder / "scores.md", map(visible, markdown(groups, base, comparisons, missing)))
-    text = [show(runs), f"Test set: {tested(runs)}.", ""]
-    if len(runs) > 1:
-        text += [*narrow(list[dict[str, Any]](group_rows(groups, base, comparisons, ranges=False)), names), ""]
-    if sentences := words(groups, comparisons, missing):
-        text += [*sentences, ""]
-    end = f"The whole report: {folder}/index.html; the scores for scripts: scores.tsv and scores.json beside it."
-    write_lines(folder / "scores.txt", map(visible, [*text, end]))
+
+
+def further_text(test: TestSet) -> list[str]:
+    """Return the terminal's lines on a further test set."""
+    names = list(titles(test.runs).values())
+    table: list[dict[str, Any]] = [*group_rows(test.groups, test.base, test.comparisons, ranges=False)]
+    lines = [f"Further test set {test.name}, {test.runs[0]['sentences']:,} sentences:", "", *narrow(table, names), ""]
+    sentences = further_words(test)
+    return [*lines, *sentences, ""] if sentences else lines
+
+
+def further_words(test: TestSet) -> list[str]:
+    """Return the conclusions on a further test set, by the metric that ranks; their limits are those of the first."""
+    name = metrics(test.runs)[0]
+    return [conclusion(comparison) for comparison in test.comparisons if comparison.metric == name]

@@ -55,9 +55,10 @@ function marked(text, other) {
 // The table of translations
 
 function browse(data) {
-  const { source, reference, metrics, runs } = data.translations;
+  const { source, references, metrics, order: best, runs } = data.translations;
+  const called = (place) => (place ? `reference ${place + 1}` : "reference");
   const everything = source.map((_, number) =>
-    [source[number], reference[number], ...runs.map((run) => run.hypotheses[number])].join("\n").toLowerCase(),
+    [source[number], ...references.map((lines) => lines[number]), ...runs.map((run) => run.hypotheses[number])].join("\n").toLowerCase(),
   );
   const shown = () => runs.filter((run) => !hidden.has(run.name));
   const spread = (number, metric) => {
@@ -65,17 +66,18 @@ function browse(data) {
     return Math.max(...values) - Math.min(...values);
   };
   const mean = (number, metric) => shown().reduce((sum, run) => sum + run.scores[metric][number], 0) / shown().length;
-  const last = metrics.length - 1;
   const orders = { "as in the test set": null, "longest source first": (n) => -source[n].length };
   if (metrics.length) {
-    orders[`lowest ${metrics[last]} first`] = (n) => mean(n, last);
-    orders[`highest ${metrics[last]} first`] = (n) => -mean(n, last);
-    if (runs.length > 1) orders[`largest ${metrics[last]} difference between runs first`] = (n) => -spread(n, last);
+    orders[`lowest ${metrics[best]} first`] = (n) => mean(n, best);
+    orders[`highest ${metrics[best]} first`] = (n) => -mean(n, best);
+    if (runs.length > 1) orders[`largest ${metrics[best]} difference between runs first`] = (n) => -spread(n, best);
   }
-  const references = { "the reference": (n) => reference[n], nothing: () => null };
-  if (runs.length > 1) for (const run of runs) references[data.labels[run.name]] = (n) => run.hypotheses[n];
+  const others = {}; // what translations are compared with
+  references.forEach((lines, place) => (others[`the ${called(place)}`] = (n) => lines[n]));
+  others.nothing = () => null;
+  if (runs.length > 1) for (const run of runs) others[data.labels[run.name]] = (n) => run.hypotheses[n];
   $("order").append(...Object.keys(orders).map((name) => element("option", { textContent: name })));
-  $("against").append(...Object.keys(references).map((name) => element("option", { textContent: name })));
+  $("against").append(...Object.keys(others).map((name) => element("option", { textContent: name })));
   const heads = ["sentence", "line", "text", ...metrics].map((name) => element("th", { scope: "col", textContent: name }));
   $("sentences").tHead.append(element("tr", {}, ...heads));
 
@@ -95,13 +97,13 @@ function browse(data) {
   }
 
   function render() {
-    const against = references[$("against").value];
+    const against = others[$("against").value];
     const none = metrics.map(() => null);
     for (const body of [...$("sentences").tBodies]) body.remove();
     for (const number of matches.slice(page * PAGE, (page + 1) * PAGE)) {
       const lines = [
         line(number, "source", [source[number]], none, true),
-        line(number, "reference", [reference[number]], none, false),
+        ...references.map((lines, place) => line(number, called(place), [lines[number]], none, false)),
         ...shown().map((run) => {
           const scores = run.scores.map((column) => column[number]);
           return line(number, data.labels[run.name], marked(run.hypotheses[number], against(number)), scores, false);

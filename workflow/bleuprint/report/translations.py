@@ -5,8 +5,8 @@ from typing import Any
 
 from bleuprint.files import Damaged, read_json
 from bleuprint.report.comparison import texts
-from bleuprint.report.facts import test_lines
-from bleuprint.report.groups import Group, Run, metrics
+from bleuprint.report.facts import references, test_lines, test_source
+from bleuprint.report.groups import Group, Run, metrics, titles
 from bleuprint.scoring.metrics import METRICS, kind_of, scorer
 
 LENGTHS = (10, 20, 30, 40)  # upper ends of the bins, in tokens of the source; the last bin has none
@@ -19,10 +19,9 @@ def same_test(runs: list[Run]) -> list[Run]:
     return [run for run in runs if test_text(run) == test_text(runs[0])]
 
 
-def test_text(run: Run) -> tuple[list[str], list[str]]:
-    """Read the raw test set: source and reference lines."""
-    source, target = (test_lines(run, "corpus", f"raw/test.{run[side]}") for side in ("source", "target"))
-    return source, target
+def test_text(run: Run) -> tuple[list[str], list[list[str]]]:
+    """Read the raw test set: the source lines, and the lines of each reference."""
+    return test_source(run, "raw"), references(run, "raw")
 
 
 def hypotheses(run: Run) -> list[str]:
@@ -52,8 +51,8 @@ def by_length(run: Run, metric: str) -> list[dict[str, Any]]:
         For each bin with ten sentences or more: `tokens` (its label), `sentences`, `score`, and for BLEU
         `length_ratio` (hypothesis to reference, in tokens).
     """
-    ours, references = texts(run, metric)
-    source = test_lines(run, "text", f"tokenized/test.{run['source']}")
+    ours, against = texts(run, metric)
+    source = test_source(run, "tokenized")
     bins: dict[int, list[int]] = {}
     for number, line in enumerate(source):
         bins.setdefault(sum(len(line.split()) > end for end in LENGTHS), []).append(number)
@@ -64,7 +63,7 @@ def by_length(run: Run, metric: str) -> list[dict[str, Any]]:
         low = LENGTHS[place - 1] + 1 if place else 1
         label = f"{low}–{LENGTHS[place]}" if place < len(LENGTHS) else f"{low} or more"
         result: Any = metric_scorer.corpus_score(
-            [ours[number] for number in numbers], [[references[number] for number in numbers]]
+            [ours[number] for number in numbers], [[lines[number] for number in numbers] for lines in against]
         )
         row = {"tokens": label, "sentences": len(numbers), "score": result.score}
         rows.append(row | ({"length_ratio": result.ratio} if lengths else {}))
@@ -75,15 +74,16 @@ def sentences(runs: list[Run]) -> dict[str, Any]:
     """Collect what the page's table of translations shows.
 
     Returns:
-        `source` and `reference` (raw lines), `metrics` (names), and `runs`: for each run its `name`, `hypotheses`, and
-        `scores`, a list for each metric.
+        `source` (raw lines), `references` (the lines of each), `metrics` (names for people), `order` (which of them
+        orders sentences), and `runs`: for each run its `name`, `hypotheses`, and `scores`, a list for each metric.
     """
-    source, reference = test_text(runs[0])
-    names = shown_metrics(runs)
+    source, against = test_text(runs[0])
+    names, shown, finest = shown_metrics(runs), titles(runs), finest_metric(runs)
     return {
         "source": source,
-        "reference": reference,
-        "metrics": names,
+        "references": against,
+        "metrics": [shown[name] for name in names],
+        "order": names.index(finest) if finest else None,
         "runs": [
             {
                 "name": run["run"],
@@ -128,7 +128,7 @@ def most_changed(base: Group, group: Group, metric: str) -> list[dict[str, Any]]
         (sign * (our - their), number) for number, (our, their) in enumerate(zip(ours, theirs, strict=True))
     )
     picked = changes[:MOST] + changes[MOST:][-MOST:]
-    source, reference = test_text(base.runs[0])
+    source, (reference, *_) = test_text(base.runs[0])
     before, after = hypotheses(base.runs[0]), hypotheses(group.runs[0])
     return [
         {

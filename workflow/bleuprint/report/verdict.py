@@ -7,6 +7,9 @@ from bleuprint.report.groups import Group, Run
 from bleuprint.scoring.metrics import kind_of
 from bleuprint.text.fingerprint import differences
 
+# sacrebleu's tokeniser → what BLEU counts, where that is not words
+UNITS = {"char": " by characters", "flores200": " by subwords (spBLEU)"}
+
 
 def verdict(run: Run, config: dict[str, Any]) -> dict[str, Any] | None:
     """Return the verdict: REPRODUCED, LOW, HIGH or NOT COMPARABLE; None if the recipe has no published score.
@@ -70,11 +73,11 @@ def unpublished(runs: list[Run]) -> list[str]:
 
 def meaning(metric: dict[str, Any]) -> str:
     """Return what a metric measures, in a few words."""
-    name = {"chrf": "chrF"}.get(metric["config"]["metric"], metric["config"]["metric"].upper())
+    kind, unit = kind_of(metric["config"]), UNITS.get(metric["config"]["tokenize"] or "", "")
     text = "the tokenised text" if metric["config"]["text"] == "tokens" else "the detokenised text"
     case = ", lower-cased" if metric["config"]["lowercase"] else ""
-    better = "lower" if kind_of(metric["config"]).lower_is_better else "higher"
-    return f"{name} of {text}{case}; {better} is better"
+    better = "lower" if kind.lower_is_better else "higher"
+    return f"{kind.title}{unit} of {text}{case}; {better} is better"
 
 
 def incomparable(run: Run, config: dict[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bleuprint.config.stages import STAGES
+from bleuprint.config.stages import ALL
 from bleuprint.files import Damaged, sha256, write_json
 from bleuprint.record import seal
 from bleuprint.report import OUTPUTS
@@ -11,6 +11,7 @@ from bleuprint.report.gather import placed, read_config, read_run
 from bleuprint.report.groups import baseline, groups
 from bleuprint.report.page import write_page
 from bleuprint.report.tables import write_tables
+from bleuprint.report.test_sets import further
 from bleuprint.report.verdict import verdict
 
 
@@ -34,8 +35,9 @@ def write(folder: Path, scores: list[Path], wanted: str | None, workers: int, mi
     base = baseline(all_groups, wanted)
     others = [group for group in all_groups if group is not base]
     comparisons = compare(base, others, configs[0]["scoring"]["resamples"], workers)
-    write_page(folder / "index.html", all_groups, base, comparisons, missing)
-    write_tables(folder, all_groups, base, comparisons, runs, missing)
+    tests = further(all_groups, base, configs[0]["scoring"]["resamples"], workers)
+    write_page(folder / "index.html", all_groups, base, comparisons, missing, tests)
+    write_tables(folder, all_groups, base, comparisons, runs, missing, tests)
     sealed = {name: seal.entry(folder / name) for name in OUTPUTS}
     made_from = {path.parent.name: sha256(path) for path in scores}
     write_json(folder / seal.NAME, {"stage": "report", "parents": made_from, "files": sealed})
@@ -55,5 +57,5 @@ def advice(error: FileNotFoundError | Damaged, call: str = "run the same command
     if folder is None:
         return f"{path} {problem}; delete {path.parent} and {call} again."
     stage = folder.parent.name
-    removed = " and ".join(str(Path(*path.parts[:start], folder, name)) for name in STAGES[stage].recompute)
+    removed = " and ".join(str(Path(*path.parts[:start], folder, name)) for name in ALL[stage].recompute)
     return f"{path} {problem}; delete {removed}, {call} with the target {stage}, and then without it."

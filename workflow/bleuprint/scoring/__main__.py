@@ -6,7 +6,8 @@ from pathlib import Path
 import yaml
 
 from bleuprint.files import exit_with_message, read_lines, write_json
-from bleuprint.scoring.metrics import score, sentence_scores
+from bleuprint.scoring import in_form, reference_files, spbleu
+from bleuprint.scoring.metrics import score
 
 
 @exit_with_message()
@@ -15,20 +16,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bleuprint.scoring", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the scoring stage's config.yaml")
     for text in ("tokens", "detokenised"):
-        parser.add_argument(f"--{text}", nargs=2, type=Path, required=True, metavar=("HYPOTHESES", "REFERENCES"))
+        parser.add_argument(
+            f"--{text}",
+            nargs=2,
+            type=Path,
+            required=True,
+            metavar=("HYPOTHESES", "REFERENCES"),
+            help="further references of the same sentences are in REFERENCES.1, REFERENCES.2 and so on",
+        )
+    parser.add_argument("--form", help="Unicode form of the hypotheses, into which raw references are brought: NFC")
+    parser.add_argument("--mirror", type=Path, help="a folder that is searched for the model of spBLEU")
     parser.add_argument("--output", type=Path, required=True, help="scores.json: the test set's scores")
     parser.add_argument("--sentences", type=Path, required=True, help="sentences.json: each sentence's, by metric")
     arguments = parser.parse_args()
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
     metrics, resamples = config["metrics"], config["resamples"]
-    texts = {name: [read_lines(path) for path in getattr(arguments, name)] for name in ("tokens", "detokenised")}
+    if any(metric["tokenize"] == spbleu.KEY for metric in metrics.values()):
+        spbleu.provide_model(arguments.mirror)
+    texts = {}
+    for name in ("tokens", "detokenised"):
+        hypotheses, first = getattr(arguments, name)
+        texts[name] = read_lines(hypotheses), [read_lines(path) for path in reference_files(first)]
+    # Tokens are in that form already
+    raw, references = texts["detokenised"]
+    texts["detokenised"] = raw, [in_form(lines, arguments.form) for lines in references]
     scores, sentences = {}, {}
     for name, metric in metrics.items():
-        hypotheses, references = texts[metric["text"]]
-        scores[name] = score(metric, hypotheses, references, resamples)
-        sentences[name] = sentence_scores(metric, hypotheses, references)
+        scores[name], sentences[name] = score(metric, *texts[metric["text"]], resamples)
     write_json(arguments.sentences, sentences)
-    write_json(arguments.output, {"sentences": len(texts["tokens"][1]), "metrics": scores})
+    form = {"unicode_normalization": arguments.form} if arguments.form else {}
+    write_json(arguments.output, {"sentences": len(texts["tokens"][0]), "metrics": scores} | form)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from bleuprint.files import DataError, visible
@@ -55,15 +54,26 @@ def fault(source: str, target: str, limits: Limits) -> str | None:
     return "long_token" if any(len(token) > MAX_TOKEN for tokens in pair for token in tokens) else None
 
 
-def figures(faults: Sequence[str | None]) -> dict[str, Any]:
-    """Return the number of `pairs`, and of those `left_out` by each rule, the most frequent first."""
-    left_out = Counter(rule for rule in faults if rule is not None)
+def figures(faults: Sequence[str | None], decontaminated: int = 0) -> dict[str, Any]:
+    """Return the number of `pairs`, and of those `left_out` by each rule, the most frequent first.
+
+    Args:
+        faults: for each training pair the rule by which it is left out; None if it is kept.
+        decontaminated: number of pairs that were left out as validation or test set holds them, too.
+    """
+    left_out = Counter(rule for rule in faults if rule is not None) + Counter(decontaminated=decontaminated)
     return {"pairs": len(faults), "left_out": dict(left_out.most_common())}
 
 
 def examples(pairs: Sequence[Pair], faults: Sequence[str | None], rule: str) -> Iterator[str]:
-    """Yield a line for each of the first pairs that a rule leaves out, with its line number."""
-    for number in islice((number for number, why in enumerate(faults, 1) if why == rule), EXAMPLES):
+    """Yield a line for each of the worst pairs that a rule leaves out, with its line number."""
+
+    def severity(number: int) -> float:
+        shorter, longer = sorted(len(side.split()) for side in pairs[number - 1])
+        return {"max_ratio": longer / max(1, shorter), "max_tokens": longer, "min_tokens": -shorter}.get(rule, 0)
+
+    numbers = [number for number, why in enumerate(faults, 1) if why == rule]
+    for number in sorted(numbers, key=severity, reverse=True)[:EXAMPLES]:
         sides = (f"{_short(side)} ({len(side.split())} tokens)" for side in pairs[number - 1])
         yield f"left out by {rule}: line {number:,}: {' = '.join(sides)}"
 

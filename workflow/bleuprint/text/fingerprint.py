@@ -11,8 +11,9 @@ from tabulate import tabulate
 
 from bleuprint.config.compose import Choice
 from bleuprint.config.segmenters import SEGMENTERS
+from bleuprint.corpus.doubts import INSIST
 from bleuprint.files import canonical, sha256, write_json
-from bleuprint.text.unknown import shares, warnings
+from bleuprint.text.unknown import MEANINGLESS, many, most_frequent, shares, warnings
 
 WAY_OUT = (
     'Look for the cause first. If it is the text that you want: overrides="corpus.expected=null" where nothing is '
@@ -49,6 +50,23 @@ def fingerprint(folder: Path) -> dict[str, Any]:
     }
 
 
+def unknown_subwords(folder: Path) -> dict[str, Any]:
+    """Return facts of the subwords that the dictionaries lack.
+
+    Returns:
+        `unknown`, the share of each file; where some have many, `unknown_examples`, of such a file the most frequent
+        (subword, number).
+    """
+    unknown = shares(folder / "binarise.log")
+    examples = {
+        name: most_frequent(path, folder / f"bin/dict.{name.partition('.')[2]}.txt")
+        for name in many(unknown)
+        for segmenter in SEGMENTERS.values()
+        if (path := folder / segmenter.folder / name).exists()
+    }
+    return {"unknown": unknown} | ({"unknown_examples": examples} if examples else {})
+
+
 def differences(facts: dict[str, Any], expected: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     """Return (name, expected value, value) of each expected fact that does not hold."""
     return [
@@ -65,10 +83,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="the text stage's folder")
     parser.add_argument("--expected", type=json.loads, default={}, help="facts to compare with, as JSON")
     parser.add_argument("--difference", choices=["error", "warning"], default="error", help="what a difference is")
+    parser.add_argument("--doubts", choices=["error", "warning"], default="warning", help="what a meaningless text is")
     arguments = parser.parse_args()
-    facts = fingerprint(arguments.folder)
-    facts["unknown"] = shares(arguments.folder / "binarise.log")
-    for sentence in warnings(facts["unknown"], arguments.folder / "tokenized"):
+    facts = fingerprint(arguments.folder) | unknown_subwords(arguments.folder)
+    sentences = warnings(facts["unknown"], arguments.folder / "tokenized", facts.get("unknown_examples"))
+    for name, sentence in sentences.items():
+        if arguments.doubts == "error" and facts["unknown"][name] > MEANINGLESS:
+            sys.exit(f"bleuprint: a score of this text would be meaningless: {sentence}\n  {INSIST}")
         print(f"WARNING: {sentence}", file=sys.stderr)
     if rows := differences(facts, arguments.expected):
         table = tabulate(rows, headers=("fact", "expected", "found"))

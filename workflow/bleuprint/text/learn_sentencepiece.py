@@ -6,6 +6,7 @@ large text evenly spaced lines are taken.
 
 import argparse
 import io
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -50,12 +51,19 @@ def learn(text: Path, settings: argparse.Namespace) -> bytes:
             minloglevel=1,
         )
     except (RuntimeError, OSError) as error:
-        reason = str(error).rpartition("] ")[2].rstrip(".") or error
         raise DataError(
-            f"{text}: SentencePiece cannot learn {settings.vocab_size:,} pieces ({reason}); set "
-            "text.sentencepiece.vocab_size to another number."
+            f"{text}: SentencePiece cannot learn {settings.vocab_size:,} pieces{_way_out(str(error))}"
         ) from None
     return model.getvalue()
+
+
+def _way_out(error: str) -> str:
+    """Return why a model cannot be learnt, and what to do, of the trainer's words."""
+    if match := re.search(r"required_chars\. \d+ vs (\d+)", error):
+        return f", as the characters alone need more; set text.sentencepiece.vocab_size={match[1]} or more."
+    if match := re.search(r"too high .* <= (\d+)", error):
+        return f" of so little text; set text.sentencepiece.vocab_size={match[1]} or fewer."
+    return f" ({error.rpartition('] ')[2].rstrip('.') or error}); set text.sentencepiece.vocab_size to another number."
 
 
 @exit_with_message()

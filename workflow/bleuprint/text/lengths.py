@@ -20,7 +20,9 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+", help="PART.LANGUAGE files, segmented by BPE")
     for path in parser.parse_args().files:
         if numbers := too_long(read_lines(path)):
-            effect = "fairseq-train leaves them out" if path.stem == "train" else "no training on this text starts"
+            effect = (
+                "fairseq-train leaves them out" if path.stem.startswith("train") else "no training on this text starts"
+            )
             readers = ("model", "decoding") if path.stem == "test" else ("model",)
             keys = [f"+{reader}.max_{side}_positions" for reader in readers for side in ("source", "target")]
             print(

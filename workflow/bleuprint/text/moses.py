@@ -1,17 +1,29 @@
-"""Moses tokenisation and detokenisation, equal to today's Perl scripts.
+"""Moses tokenisation and detokenisation, as its Perl scripts do it: docs/explanation/languages.md says how equally.
 
-Imports nothing of bleuprint, since it is also copied into exported folders (tokenisers.py).
+Imports nothing of bleuprint, since it is also copied into exported folders (tokenisers.py). Languages are codes of two
+letters where there is one, as Moses has them.
 """
 
 import re
 from dataclasses import dataclass
 from functools import cache
 
+import regex  # type: ignore[import-untyped]  # comes with sacremoses
 from sacremoses import MosesDetokenizer, MosesTokenizer
-from sacremoses.corpus import NonbreakingPrefixes
 
 # Moses' tokenizer writes this for a run of dots while it works; in a text it would come out as dots
 MARK = re.compile(r"((?:DOT)+MULTI)")
+WORDS = r"\p{Alphabetic}\p{Nd}\s.'`,\-"  # letters and digits, as Perl has them, and what other rules split off
+OTHER = rf"[^{WORDS}]"
+# What gets spaces around it, in the languages where sacremoses differs from tokenizer.perl
+SEPARATED = dict.fromkeys(("ga", "so", "ka", "zh", "yue", "ja"), OTHER)  # sacremoses takes 。 for a letter
+SEPARATED |= dict.fromkeys(("fi", "sv"), rf"[^{WORDS}:]|:(?=$|[^\p{{Ll}}])")  # a colon may stand in a word: EU:ssa
+SEPARATED["ca"] = rf"[^{WORDS}·]"  # so may a middle dot: il·lusió
+SEPARATED["tdt"] = rf"{OTHER}|'(?=$|[^\p{{Ll}}])"  # so may an apostrophe
+# What detokenizer.perl joins in Czech: `1999 .` and `3 , 5`; `přijde - li`, unless it ends the line
+CZECH_NUMBER = re.compile(r"(?<!\S)[0-9]+(?: [.,] [0-9]+)*(?: [.,])?(?!\S)")
+CZECH_DASH = re.compile(r"(?<=[^\W\d_]) ([-–]) (?=(?:li|mail\S*) \S)", re.IGNORECASE)
+NOTHING = re.compile(r"(?!)")
 
 
 @dataclass(frozen=True)
@@ -54,26 +66,35 @@ class FastTokenizer(MosesTokenizer):  # type: ignore[misc]  # sacremoses has no 
         return " ".join([*tokens[:first], *rest.split()])
 
 
+class PerlTokenizer(FastTokenizer):
+    """The tokenizer of a language in SEPARATED, as tokenizer.perl has it."""
+
+    def __init__(self, lang: str) -> None:
+        """Replace the rules in which sacremoses differs."""
+        super().__init__(lang)
+        self.PAD_NOT_ISALNUM = regex.compile(f"({SEPARATED[lang]})"), r" \1 "
+        if lang in ("ga", "ca"):
+            self.lang = "fr"  # an apostrophe ends a token: l' home
+        if lang in ("so", "tdt"):
+            self.lang = "fr"
+            self.FR_IT_SPECIFIC_APOSTROPHE.pop()  # but one between letters stays
+
+    def islower(self, text: str) -> bool:
+        """Return whether all characters are lower-case letters; sacremoses does not know Georgian ones."""
+        return text.islower()
+
+
 @cache
 def _tokenizer(language: str) -> MosesTokenizer:
-    return FastTokenizer(language)
+    return PerlTokenizer(language) if language in SEPARATED else FastTokenizer(language)
 
 
 @cache
 def _detokenizer(language: str) -> MosesDetokenizer:
-    return MosesDetokenizer(lang=language)
-
-
-def note(language: str) -> str | None:
-    """Return that Moses has no rules for a language, and what it does then; None if it has."""
-    known = set(NonbreakingPrefixes().available_langs.values())
-    if language in known:
-        return None
-    near = f", as {language[:2]}" if language[:2] in known else ""
-    return (
-        f"text.tokenizer=moses has no rules for the language {language} and uses those of English. It knows two-letter "
-        f"codes{near}: {', '.join(sorted(known))}."
-    )
+    detokenizer = MosesDetokenizer(lang="ga" if language == "ca" else language)  # l' home, which Perl leaves apart
+    if language == "cs":
+        detokenizer.IS_FRENCH_CONRTACTION = NOTHING  # sacremoses' rule of the dash ends in a TypeError
+    return detokenizer
 
 
 def tokenise(line: str, language: str) -> str:
@@ -81,7 +102,8 @@ def tokenise(line: str, language: str) -> str:
 
     sacremoses leaves a full stop on a last word that is a non-breaking prefix, number or initial (`usw.`); Perl's
     tokenizer always splits it off, and so does this one. As in Moses, control characters (below U+0020) are removed.
-    Perl also turns the words DOTMULTI, DOTDOTMULTI … into dots, which is not imitated.
+    Perl also turns the words DOTMULTI, DOTDOTMULTI … into dots, and splits Indic words at their viramas, neither of
+    which is imitated.
     """
     if "MULTI" in line:
         junk, nothing = MosesTokenizer.ASCII_JUNK
@@ -97,5 +119,8 @@ def tokenise(line: str, language: str) -> str:
 
 def detokenise(tokens: str, language: str) -> str:
     """Return running text of Moses tokens, with escapes undone."""
+    if language == "cs":
+        tokens = CZECH_NUMBER.sub(lambda match: match[0].replace(" ", ""), " ".join(tokens.split()))
+        tokens = CZECH_DASH.sub(r"\1", tokens)
     text: str = _detokenizer(language).detokenize(tokens.split(), return_str=True, unescape=True)
     return text

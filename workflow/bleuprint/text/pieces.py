@@ -9,6 +9,7 @@ from pathlib import Path
 MARK = "\u2581"  # stands for a space, at the beginning of a piece
 LEFT = re.compile(MARK)  # in a line that was not joined
 BYTES = re.compile("(?:<0x[0-9A-F]{2}>)+")  # characters spelt in bytes, of a model with byte_fallback
+CONTROL = dict.fromkeys([*range(0x20), 0x7F], " ")  # such bytes, ends of a line among them, become spaces
 
 
 class Segmenter:
@@ -40,6 +41,9 @@ def join(pieces: list[str]) -> str:
 
 def restore(line: str) -> str:
     """Return a line that fairseq joined, with the characters that bytes spell."""
-    if "<0x" not in line:
-        return line
-    return BYTES.sub(lambda match: bytes.fromhex(re.sub("[<>x]|0x", "", match[0])).decode(errors="replace"), line)
+    return BYTES.sub(_characters, line) if "<0x" in line else line
+
+
+def _characters(spelt: re.Match[str]) -> str:
+    """Return the characters that bytes such as `<0xE9>` spell."""
+    return bytes.fromhex(re.sub("<0x|>", "", spelt[0])).decode(errors="replace").translate(CONTROL)

@@ -3,7 +3,6 @@
 import argparse
 import re
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -13,8 +12,10 @@ from typing import Any
 
 import yaml
 
+from bleuprint.config.languages import primary
 from bleuprint.corpus.leaks import without
 from bleuprint.files import DataError, exit_with_message, read_lines, replacing_folder, write_json, write_lines
+from bleuprint.letters import lower, normalise
 from bleuprint.text import cleaning
 from bleuprint.text.tokenisers import TOKENISERS, sides
 
@@ -34,9 +35,9 @@ def tokens_of(lines: list[str], language: str, side: int, settings: Mapping[str,
     """
     tokenise = TOKENISERS[sides(settings["tokenizer"])[side]].tokenise
     if form := settings.get("unicode_normalization"):
-        lines = [unicodedata.normalize(form, line) for line in lines]
+        lines = [normalise(line, form) for line in lines]
     lines = [" ".join(tokenise(line, language).split()) for line in lines]
-    return [line.lower() for line in lines] if settings["lowercase"] else lines
+    return [lower(line, primary(language)) for line in lines] if settings["lowercase"] else lines
 
 
 def prepare(
@@ -81,8 +82,6 @@ def prepare(
     faults = [cleaning.fault(*pair, limits) for pair in pairs["train"]]
     cleaning.check_kept(pairs["train"], faults, limits, min_kept)
     pairs["train"] = [pair for pair, reason in zip(pairs["train"], faults, strict=True) if reason is None]
-    if left_out is not None:
-        write_json(left_out, cleaning.figures(faults))
     decontaminate, clean = config.get("decontaminate", False), len(pairs["train"])
     if decontaminate:  # before the split, so that no test pair is split off either
         pairs["train"] = without(pairs["train"], [pair for part in parts if part != "train" for pair in pairs[part]])
@@ -93,9 +92,11 @@ def prepare(
         if decontaminate:
             pairs["train"] = without(pairs["train"], pairs["valid"])
             clean -= len(pairs["valid"])
+    removed = clean - len(pairs["train"]) if decontaminate else 0
     if decontaminate:
-        left = f"train: {clean - len(pairs['train']):,} pairs left out that validation or test set holds too"
-        print(left, file=sys.stderr)
+        print(f"train: {removed:,} pairs left out that validation or test set holds too", file=sys.stderr)
+    if left_out is not None:
+        write_json(left_out, cleaning.figures(faults, removed))
     for part, kept in pairs.items():
         if not kept:
             also = " and corpus.decontaminate" if decontaminate else ""
@@ -144,9 +145,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     config = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
-    for name, language in zip(sides(config["tokenizer"]), (config["source"], config["target"]), strict=True):
-        if note := TOKENISERS[name].note(language):
-            print(f"Note: {note}", file=sys.stderr)
     with replacing_folder(arguments.output) as folder:
         counts = prepare(arguments.raw, folder, config, arguments.workers, arguments.cleaning, arguments.min_kept)
     for part, (before, after) in counts.items():

@@ -1,21 +1,26 @@
 """The tokenisers that `text.tokenizer` may name.
 
 A new one is a module and one line in TOKENISERS. The module has `tokenise(line, language)` and `detokenise(tokens,
-language)`, both from string to string, and may have `note(language)`, a sentence for users. It imports nothing of
-bleuprint, since `bleuprint export` copies it into the exported folder.
+language)`, both from string to string. It gets a language as `languages.primary` returns it, in two letters where there
+is such a code. It imports nothing of bleuprint, since `bleuprint export` copies it into the exported folder.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from bleuprint.config.languages import primary, spaced, suits_moses
+
 
 @dataclass(frozen=True)
 class Tokeniser:
-    """A module, loaded when it is first used (sacremoses takes seconds), and the PyPI packages that it needs."""
+    """A module, loaded when it is first used (sacremoses takes seconds), and what is known without it."""
 
     module: str
-    packages: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()  # of PyPI, that it needs
+    suits: Callable[[str], bool] = lambda language: True  # whether it was made for a language
+    otherwise: str = ""  # what it does with a language that it does not suit
 
     @property
     def path(self) -> Path:
@@ -24,18 +29,25 @@ class Tokeniser:
 
     def tokenise(self, line: str, language: str) -> str:
         """Return the tokens of a line of running text, separated by spaces."""
-        tokens: str = import_module(f"{__package__}.{self.module}").tokenise(line, language)
+        tokens: str = import_module(f"{__package__}.{self.module}").tokenise(line, primary(language))
         return tokens
 
     def note(self, language: str) -> str | None:
         """Return what users should know before this language is tokenised so; None if nothing."""
-        module = import_module(f"{__package__}.{self.module}")
-        note: str | None = module.note(language) if hasattr(module, "note") else None
-        return note
+        if self.suits(language):
+            return None
+        if spaced(language):
+            return (
+                f"text.tokenizer={self.module} has no rules for {language}: {self.otherwise}; text=own needs no rules."
+            )
+        return (
+            f"text.tokenizer={self.module} splits {language} at spaces and punctuation only; where the text has no "
+            "spaces between words, take text=own."
+        )
 
     def detokenise(self, tokens: str, language: str) -> str:
         """Return running text made of tokens separated by spaces."""
-        text: str = import_module(f"{__package__}.{self.module}").detokenise(tokens, language)
+        text: str = import_module(f"{__package__}.{self.module}").detokenise(tokens, primary(language))
         return text
 
 
@@ -47,6 +59,11 @@ def sides(tokenizer: str | dict[str, str]) -> tuple[str, str]:
 
 
 TOKENISERS = {
-    "moses": Tokeniser("moses", packages=("sacremoses",)),
+    "moses": Tokeniser(
+        "moses",
+        packages=("sacremoses",),
+        suits=suits_moses,
+        otherwise="it takes English abbreviations, and splits off apostrophes",
+    ),
     "none": Tokeniser("untokenised"),
 }

@@ -6,11 +6,11 @@ fairseq itself ends with an error when it comes to such a line: in the test set,
 import json
 import struct
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bleuprint.config.segmenters import SEGMENTERS
+from bleuprint.config.segmenters import SEGMENTERS, numbered
 from bleuprint.files import DataError, canonical
 
 MAGIC = b"MMIDIDX\x00\x00"  # fairseq's index files begin so; version, type and number of lines follow
@@ -59,7 +59,8 @@ def too_long(binarised: Path, limits: Iterable[Limits]) -> str | None:
     """Return a sentence about the lines that cannot be read, or None.
 
     Args:
-        binarised: the folder `bin` of a text; a part that is not there is not checked.
+        binarised: the folder `bin` of a text, beside which its other segmentations lie; a part that is not there is not
+            checked.
         limits: of its parts.
 
     Raises:
@@ -67,13 +68,15 @@ def too_long(binarised: Path, limits: Iterable[Limits]) -> str | None:
     """
     worst: dict[str, Longest] = {}  # by the limit's key
     for part in limits:
-        for source in binarised.glob(f"{part.part}.*.idx"):
+        for name, source in _sources(binarised, part.part):
             pair = source.name.split(".")[1]
             languages = pair.split("-")
             if source.name == f"{part.part}.{pair}.{languages[0]}.idx":
                 target = source.with_name(f"{part.part}.{pair}.{languages[1]}.idx")
-                folder = next(path for name in SEGMENTERS.values() if (path := binarised.parent / name.folder).exists())
-                places = [f"{folder / part.part}.{language}" for language in languages]
+                folders = (binarised.parent / one.folder for one in SEGMENTERS.values())
+                # A further test set has but one folder, whatever segmented it
+                folder = next((path for path in folders if path.exists()), binarised.parent / "segmented")
+                places = [f"{folder / name}.{language}" for language in languages]
                 _add(worst, part, places, (_lengths(source), _lengths(target)))
     if not worst:
         return None
@@ -83,6 +86,14 @@ def too_long(binarised: Path, limits: Iterable[Limits]) -> str | None:
         f"{longest.place}: it has {longest.length:,} subwords with the end of the sentence, and "
         f'{key.removeprefix("+")} allows {longest.most:,}; shorten it in the corpus, or set overrides="{overrides}"'
     )
+
+
+def _sources(binarised: Path, part: str) -> Iterator[tuple[str, Path]]:
+    """Yield the index files of a part in all folders, each with the name of the segmented part: `train` or `train2`."""
+    number = 1
+    while (folder := binarised.with_name(numbered(binarised.name, number))).exists():
+        yield from ((numbered(part, number), path) for path in folder.glob(f"{part}.*.idx"))
+        number += 1
 
 
 def _add(worst: dict[str, Longest], part: Limits, places: list[str], lengths: tuple["array[int]", ...]) -> None:

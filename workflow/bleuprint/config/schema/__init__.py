@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, PrivateAttr, model_validator
 
 from bleuprint.config.schema.combinations import contradictions
 from bleuprint.config.schema.corpus import Corpus, Demo, Expected, Files, Iwslt14, Local
@@ -42,17 +42,17 @@ class Metric(Section):
     text with the corpus' raw reference."""
     lowercase: bool
     """Ignore case."""
-    tokenize: Literal["auto", "none", "13a", "intl", "char", "zh", "ja-mecab", "ko-mecab"] | None = None
-    """sacrebleu's tokeniser, for `bleu`: `none`, `13a`, `intl`, `char`, `zh`, `ja-mecab` or `ko-mecab`; `auto`: one
-    that suits the target language."""
+    tokenize: Literal["auto", "none", "13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "flores200"] | None = None
+    """sacrebleu's tokeniser, for `bleu`: `none`, `13a`, `intl`, `char`, `zh`, `ja-mecab`, `ko-mecab` or `flores200`
+    (spBLEU; its model is downloaded, or taken from `runtime.mirror`); `auto`: one that suits the target language."""
 
 
 class Scoring(Section):
     """The scores of a run, by name."""
 
     metrics: Annotated[dict[Name, Metric], Field(min_length=1)]
-    """The metrics, each under a name of your choice; the conclusions and the order of the report go by the first name
-    of the alphabet."""
+    """The metrics, each under a name of your choice. The report ranks and concludes by the first BLEU of the alphabet,
+    unless it is by characters; else by the first chrF."""
     resamples: Annotated[int, Field(ge=100, le=10_000)]
     """Number of bootstrap resamples for each score's 95 % interval, and of resamples and trials for the report's paired
     tests; 100 to 10000."""
@@ -89,11 +89,14 @@ class Runtime(Section):
     """CPU threads per job; null: all that `--cores` allows. Trainings and decodings on GPUs divide the cores among them
     instead."""
     mirror: str | None
-    """A folder that is searched for a corpus' files before any source, or null."""
+    """A folder that is searched for all files before they are downloaded, or null."""
     fingerprint: Literal["error", "warning"]
     """What happens if the text differs from the corpus' `expected`: `error` stops, `warning` continues."""
     min_kept: Annotated[float, Field(ge=0, le=1)]
     """The share of the training pairs that cleaning must keep; the text stage stops if it keeps fewer."""
+    doubts: Literal["error", "warning"]
+    """What happens if the text makes a score meaningless, for instance where the sides of the test set are exchanged:
+    `error` stops before the training, `warning` continues."""
     log_interval: PositiveInt
     """Updates between two lines of the training log."""
     tensorboard: bool
@@ -129,6 +132,7 @@ class Experiment(Section):
     """fairseq's `--seed`: initialisation, dropout, batch order; 0 or more."""
     expected: Published | None
     """The published score that a recipe should reach, or null; recipes set it."""
+    _test: Name | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
@@ -183,12 +187,30 @@ class Experiment(Section):
             )
         return self
 
+    def on(self, test: str | None) -> "Experiment":
+        """Return the experiment on another test set: one of `corpus.tests`, or None, the corpus' own."""
+        other = self.model_copy()
+        other._test = test
+        return other
+
+    @property
+    def test(self) -> str | None:
+        """The one of `corpus.tests` that is decoded; None: the corpus' own test set."""
+        return self._test
+
+    def test_identity(self) -> dict[str, Any]:
+        """Return what decides the text of the further test set that this experiment is on."""
+        return self.corpus.test_identity(str(self.test), (self.source, self.target))
+
     def resolved(self) -> dict[str, Any]:
         """Return what the report and a run's config.yaml show of it."""
         values = self.model_dump(mode="json", exclude={"runtime", "report"})
         for section in ("text", "training", "decoding"):
             for key in getattr(self, section).idle():
                 del values[section][key]
+        # Optional keys that are not used: the configs of older runs lack them
+        for name, group in (("corpus", self.corpus), ("text", self.text)):
+            values[name] = {key: value for key, value in values[name].items() if not group.has_default(key)}
         return values
 
     @model_validator(mode="after")

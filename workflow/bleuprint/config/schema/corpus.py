@@ -4,98 +4,37 @@ Each kind is one class, which also answers what the rest of bleuprint asks of a 
 name in `Corpus` at the end, and the function that reads it in corpus/__main__.py.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveInt, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, StringConstraints, ValidationInfo, model_validator
 
-from bleuprint.config.local_text import content_hash, estimated_lines, local_file
+from bleuprint.config.local_text import estimated_lines, local_files, part_identity, prefixes
+from bleuprint.config.schema.parallel import Downloaded, Expected, Parallel, Sha256
 from bleuprint.config.schema.section import Language, Name, Section
 
+__all__ = ["Corpus", "Demo", "Expected", "Files", "Iwslt14", "Local", "Parallel"]
 PartFile = Annotated[str, StringConstraints(pattern=r"^(train|valid|test)\.[A-Za-z][A-Za-z0-9_]*$")]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Expected(Section):
-    """Known facts of the text that the text stage makes of a corpus."""
-
-    lines: dict[str, int] = Field(default_factory=dict)
-    """Pairs in `train`, `valid` and `test`."""
-    tokens: dict[str, int] = Field(default_factory=dict)
-    """Tokens in `valid.de` and so on, after tokenising."""
-    dictionary: dict[str, int] = Field(default_factory=dict)
-    """Types by language, fairseq's four special symbols included."""
-    sha256: dict[str, Sha256] = Field(default_factory=dict)
-    """SHA-256 of `valid.de` and so on after tokenising, and of the BPE merges, `codes`."""
+def _prefixes(value: Any, info: ValidationInfo) -> Any:
+    if value and all(isinstance(word, str) and word for word in (value if isinstance(value, list) else [value])):
+        return value
+    raise ValueError(f"corpus.{info.field_name}={value}: name a prefix of files, such as data/train, or a list of them")
 
 
-class Parallel(Section):
-    """Keys of every corpus, and what a corpus of any kind can be asked."""
-
-    how = frozenset({"decontaminate"})  # the text stage does it, and has it in its identity
-    decontaminate: bool
-    """Leave out of train what validation or test holds too, see below."""
-
-    def arguments(self, mirror: str | None) -> list[str]:
-        """Return the arguments of `python -m bleuprint.corpus` that say where the text comes from.
-
-        Args:
-            mirror: the folder that is searched first.
-        """
-        return []
-
-    def downloads(self) -> dict[str, list[str]]:
-        """Return the files to download, each by its name, with the addresses to try in this order."""
-        return {}
-
-    def published(self) -> Expected | None:
-        """Return what is known of the text that the text stage makes, or None."""
-        return None
-
-    def training_pairs(self) -> int:
-        """Return about how many training pairs there are; 0 where nothing tells.
-
-        Raises:
-            DataError: the user's files do not exist.
-        """
-        return 0
-
-    def relocated(self, root: Path) -> dict[str, str | list[str]]:
-        """Return the keys that give paths, with values that hold in any folder.
-
-        Args:
-            root: the folder that relative paths start from.
-        """
-        return {}
+Prefixes = Annotated[str | list[str], BeforeValidator(_prefixes)]
+TEST_SETS = ("TED.dev2010", "TEDX.dev2012", "TED.tst2010", "TED.tst2011", "TED.tst2012")  # of prepare-iwslt14.sh
 
 
-class Downloaded(Parallel):
-    """Keys of every corpus that is downloaded."""
-
-    how = Parallel.how | {"sources", "pairs"}
-    languages: tuple[Language, Language]
-    """The two languages."""
-    sources: list[str]
-    """Where to download, tried in this order: URL, `file:` URL or path."""
-    pairs: PositiveInt | None
-    """Training pairs, for the time estimate only."""
-
-    def arguments(self, mirror: str | None) -> list[str]:
-        """Return the sources and the mirror."""
-        return [f"--source={source}" for source in self.sources] + ([f"--mirror={mirror}"] if mirror else [])
-
-    def training_pairs(self) -> int:
-        """Return what the config says."""
-        return self.pairs or 0
-
-    def relocated(self, root: Path) -> dict[str, str | list[str]]:
-        """Return the sources, paths among them absolute."""
-        return {"sources": [source if urlsplit(source).scheme else str(root / source) for source in self.sources]}
+def as_the_script(year: int, languages: Sequence[str]) -> bool:
+    """Tell whether an IWSLT archive is that of prepare-iwslt14.sh, which is read as the script reads it."""
+    return year == 2014 and set(languages) == {"de", "en"}
 
 
 class Iwslt14(Downloaded):
-    """The archive of IWSLT14; `sources` are addresses of the archive itself."""
+    """An archive of IWSLT's TED talks, 2014 to 2017; `sources` are addresses of the archive itself."""
 
     how = Downloaded.how | {"expected", "archive"}
     kind: Literal["iwslt14"]
@@ -106,8 +45,20 @@ class Iwslt14(Downloaded):
     """The archive's size in bytes, or null."""
     sha256: Sha256 | None
     """The archive's SHA-256, or null; one of `bytes` and `sha256` must be given."""
+    year: Literal[2014, 2015, 2016, 2017] = 2014
+    """The year of the evaluation campaign, which the names of the archive's test sets begin with."""
+    test_sets: list[Name] = Field(default=[*TEST_SETS], min_length=1)
+    """The archive's sets that are the test set, one after the other."""
+    valid_sets: list[Name] = Field(default=[])
+    """The archive's sets that are the validation set; with none the text stage takes every `valid_every`-th pair."""
     expected: Expected | None
     """Facts of the text made from this archive, or null; see below."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return the keys that can change the output, and how an archive is read that the script knows nothing of."""
+        return super().identity() | (
+            {} if as_the_script(self.year, self.languages) else {"reading": "without metadata"}
+        )
 
     @model_validator(mode="after")
     def can_be_verified(self) -> "Iwslt14":
@@ -181,19 +132,19 @@ class Local(Parallel):
     """The kind of corpus; not to be changed."""
     languages: tuple[Language, Language]
     """The two languages."""
-    train: str
-    """Prefix of the training pair of files."""
-    valid: str | None
-    """Prefix of the validation pair, or null."""
-    test: str | None
-    """Prefix of the test pair, or null."""
+    train: Prefixes
+    """Prefix of the training pair of files; or a list of prefixes, patterns such as `data/part-*` and .tsv files."""
+    valid: Prefixes | None
+    """The same for the validation pairs, or null."""
+    test: Prefixes | None
+    """The same for the test pairs, or null."""
     test_every: Annotated[int, Field(ge=2)]
     """Without `test`: every n-th distinct training pair becomes test; 2 or more."""
 
-    def _prefixes(self) -> dict[str, str]:
-        """Return the prefix of each part that the user has."""
-        prefixes = {"train": self.train, "valid": self.valid, "test": self.test}
-        return {part: prefix for part, prefix in prefixes.items() if prefix is not None}
+    def _parts(self) -> dict[str, Prefixes]:
+        """Return what the user gave for each part."""
+        parts = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {part: words for part, words in parts.items() if words is not None}
 
     def identity(self) -> dict[str, Any]:
         """Return the keys that can change the output, and the files' hashes, so that changed text is another corpus.
@@ -201,24 +152,29 @@ class Local(Parallel):
         Raises:
             DataError: a file does not exist.
         """
-        files = {
-            f"{part}.{language}": content_hash(local_file(prefix, language))
-            for part, prefix in self._prefixes().items()
-            for language in self.languages
-        }
+        files: dict[str, Any] = {}
+        for part, words in self._parts().items():
+            files |= part_identity(part, words, self.languages)
         return super().identity() | {"files": files, "languages": sorted(self.languages)}
 
     def arguments(self, mirror: str | None) -> list[str]:
-        """Return each part's prefix."""
-        return [word for part, prefix in self._prefixes().items() for word in ("--local", f"{part}={prefix}")]
+        """Return each part's prefixes, in order."""
+        parts = {part: prefixes(words, self.languages) for part, words in self._parts().items()}
+        return [word for part, chosen in parts.items() for prefix in chosen for word in ("--local", f"{part}={prefix}")]
 
     def training_pairs(self) -> int:
-        """Return an estimate from the size of the source side."""
-        return estimated_lines(local_file(self.train, self.languages[0]))
+        """Return an estimate from the size of the files."""
+        files = [local_files(prefix, self.languages) for prefix in prefixes(self.train, self.languages)]
+        # A file that holds both languages has lines of twice the length
+        return sum(estimated_lines(paths[self.languages[0]]) // (3 - len(set(paths.values()))) for paths in files)
 
     def relocated(self, root: Path) -> dict[str, str | list[str]]:
         """Return the prefixes as absolute paths."""
-        return {part: str(root / prefix) for part, prefix in self._prefixes().items()}
+        parts = self._parts().items()
+        return super().relocated(root) | {
+            part: str(root / words) if isinstance(words, str) else [str(root / word) for word in words]
+            for part, words in parts
+        }
 
 
 Corpus = Annotated[Iwslt14 | Files | Demo | Local, Field(discriminator="kind")]

@@ -1,11 +1,23 @@
 """The base of every config group's type, and the types that several groups share."""
 
+import re
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic_core import PydanticCustomError
 
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]  # also of a file, which must not climb
-Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+CODE = re.compile(r"[A-Za-z][A-Za-z0-9]*([_-][A-Za-z0-9]+)*")
+
+
+def _code(value: str) -> str:
+    """Return a code with underscores: fairseq reads a hyphen in a file's name as what separates two languages."""
+    if not CODE.fullmatch(value):
+        raise PydanticCustomError("code", "no language code; a code is for instance de, fra, pt-BR or zho_Hans")
+    return value.replace("-", "_")
+
+
+Language = Annotated[str, AfterValidator(_code)]  # a part of file names
 
 
 class Section(BaseModel):
@@ -28,7 +40,11 @@ class Section(BaseModel):
     def has_default(self, key: str) -> bool:
         """Return whether a key is optional and has its default."""
         field = type(self).model_fields.get(key)
-        return field is not None and not field.is_required() and getattr(self, key) == field.get_default()
+        return (
+            field is not None
+            and not field.is_required()
+            and getattr(self, key) == field.get_default(call_default_factory=True)
+        )
 
     def idle(self) -> set[str]:
         """Return keys that have no effect here; they are left out, since the configs of older runs lack them."""
