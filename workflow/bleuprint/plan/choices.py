@@ -31,7 +31,7 @@ def notes(choice: Choice) -> list[tuple[str, str]]:
     sentences = [("corpus", note) for key, code in codes if (note := unknown(key, code))]
     suited = SUITED.get(experiment.corpus.kind, {}).get("text")
     if suited == choice.groups["text"] and not any(word.startswith("text=") for word in choice.overrides):
-        sentences.append(("text", f"text={suited}, as corpus=local: cased, as people write it, SentencePiece"))
+        sentences.append(("text", f"text={suited}, for your own text: cased, as people write it, SentencePiece"))
     sides = experiment.text.tokenizers
     for name, code in ((sides.source, experiment.source), (sides.target, experiment.target)):
         if note := TOKENISERS[name].note(code):
