@@ -229,7 +229,9 @@ def test_an_archive_holds_the_test_sets() -> None:
         write_lines(Path(folder, "config.yaml"), [])
     with tarfile.open(pack(run["run"], None, checkpoint=False)) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-        readme = archive.extractfile(f"{run['run']}/README.txt").read().decode()  # type: ignore[union-attr]
+        member = archive.extractfile(f"{run['run']}/README.txt")
+        assert member is not None
+        readme = member.read().decode()
     files = ["hypotheses.txt", "hypotheses.tok", "scores.json", "sentences.json"]
     files += [f"stages/{stage}.yaml" for stage in ("testset", "decoding", "scoring")]
     assert {f"tests/mine/{name}" for name in files} <= names

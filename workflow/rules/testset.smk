@@ -11,7 +11,7 @@ rule fetch_test:
         "results/testset/{testset}/fetch_test.log",
     benchmark:
         "results/testset/{testset}/fetch_test.benchmark.tsv"
-    # So that what is wrong with it is reported before the training, and not after it
+    # First, so that a fault of a test set is reported before the training
     priority: 1
     conda:
         ENVIRONMENT

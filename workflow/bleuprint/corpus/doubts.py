@@ -1,4 +1,4 @@
-"""Say in sentences what is odd about a text: what makes its scores meaningless, what is a warning, what a note."""
+"""Describe what is odd about a text: each finding makes its scores meaningless, or is a warning or a note."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence

@@ -13,8 +13,8 @@ In each part it counts pairs, and among them (a pair may count several times)
 - `outliers`: the logarithm of (source + 10) / (target + 10) characters, normalised, lies more than 4 standard
   deviations from the training text's mean; a deviation of less than 0.1 counts as 0.1. The 10 let short lines vary.
 
-Normalising (leaks.py) leaves only letters, marks and digits, without case. What is usual in a large text is learnt from
-200,000 to 400,000 training pairs, evenly spread; all pairs are counted.
+Normalising (leaks.py) leaves only letters, marks and digits, without case. In a large text, the
+usual words and lengths are learnt from 200,000 to 400,000 evenly spaced training pairs; all pairs are counted.
 """
 
 import math

@@ -71,7 +71,7 @@ def _published(where: str, languages: tuple[str, str], mirror: Path | None) -> T
             sources = [str(mirror / Path(urlsplit(url).path).name)] if mirror else []
             archive = fetch(name, [*sources, url], Path(known._rawdir), mirror=mirror, read=partial(_checked, md5=md5))
             place = Path(dataset._rawdir, name)
-            place.symlink_to(archive.resolve())  # what is there is not downloaded
+            place.symlink_to(archive.resolve())  # sacreBLEU downloads no archive that exists
             sacrebleu.extract_tarball(str(place), dataset._rawdir)
         dataset.process_to_text(pair)
         files = [dataset.get_source_file(pair), *dataset.get_reference_files(pair)]

@@ -94,8 +94,8 @@ def files(checked: dict[str, Any]) -> dict[str, Any] | None:
     """Return the table of the checks of each file; None in runs of older versions.
 
     Returns:
-        `names` of the files; `rows`, (what is counted, a cell for each file); `examples`, (file and what is counted,
-        lines) as checks.json has them.
+        `names` of the files; `rows`, each a figure's name and a cell for each file; `examples`, each the file's and the
+        figure's name, and lines as checks.json has them.
     """
     raw, forms = checked.get("files", {}), checked.get("forms", {})
     if not forms:

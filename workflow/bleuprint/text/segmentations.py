@@ -20,5 +20,5 @@ def outputs(files: Iterable[Path], segmentations: int) -> list[tuple[Path, str]]
 
 
 def seed(name: str) -> int:
-    """Return the seed for what is written under a name, 32 bits; nothing else decides what is drawn."""
+    """Return a seed of 32 bits for a file's name, which alone decides what is drawn."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])

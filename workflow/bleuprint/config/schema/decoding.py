@@ -35,7 +35,7 @@ class Decoding(Flags):
     lenpen: float
     """Length penalty, an exponent; above 1 favours longer output."""
     remove_bpe: bool | str | None
-    """How fairseq undoes the subwords; `auto`: by what `text.segmenter` needs, true for BPE."""
+    """How fairseq joins the subwords to words; `auto`: as `text.segmenter` needs, which is true for BPE."""
     max_tokens: PositiveInt
     """Tokens per batch. On a CPU no more than 2,000 are used, which is faster, or as many as the longest sentence that
     the model reads."""
