@@ -320,3 +320,11 @@ def test_pieces_from_raw_text_to_an_exported_folder(
     assert {"segmenter.py", "segmenter.model", "tokeniser.py", "detokeniser.py"} <= files and "codes" not in files
     assert "sentencepiece==" in Path("exported/requirements.txt").read_text()
     assert alone(tmp_path / "exported", raw.read_bytes()).decode().splitlines() == wanted
+
+
+def test_one_tokeniser_for_both_sides_makes_one_text_however_it_is_written() -> None:
+    words = ("corpus=local", "corpus.train=x", "source=en", "target=ja")
+    texts = [
+        choice_of(*words, f"text.tokenizer={word}").experiment.text for word in ("none", "{source:none,target:none}")
+    ]
+    assert texts[0].identity() == texts[1].identity() and texts[1].tokenizer == "none"

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from bleuprint.config.schema.section import Section
 from bleuprint.config.segmenters import SEGMENTERS
@@ -40,10 +40,17 @@ class Tokenizers(Section):
     """For the target language."""
 
 
+def _shared(tokenizer: str | Tokenizers) -> str | Tokenizers:
+    """Return the name that both sides share, so that one text has one identity."""
+    if isinstance(tokenizer, Tokenizers) and tokenizer.source == tokenizer.target:
+        return tokenizer.source
+    return tokenizer
+
+
 class Text(Section):
     """The text stage. The tokenisers are those of text/tokenisers.py; bleuprint.plan.choices checks the names."""
 
-    tokenizer: str | Tokenizers
+    tokenizer: Annotated[str | Tokenizers, AfterValidator(_shared)]
     """How text is split into tokens: {tokenisers}; or one for each side, `{source:moses,target:none}`. `none` leaves
     the text as it is: for SentencePiece, and for text that is tokenised already, but not segmented (with BPE, no token
     may end in `@@`, nor in `<s>`, `<pad>`, `</s>` or `<unk>`). The hypotheses are then not detokenised either."""
