@@ -2,16 +2,18 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
+COMET := .venv-comet
 # A Python 3.11 or 3.12, brought by uv where there is none; another one: make env PYTHON=..., or PYTHON in the environment
 CHOOSE_PYTHON = python=$$(sh envs/python.sh $(VENV))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help env demo check unit lint test nightly long drill fuzz soak browser docs pictures bench bench-gpu gpu-data wheels lock
+.PHONY: help env comet demo check unit lint test nightly long drill fuzz soak browser slurm docs pictures bench bench-gpu gpu-data wheels lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-env: $(STAMP) ## Install everything into .venv
+# EXTRAS=slurm: what envs/slurm.lock pins, for jobs on a cluster
+env: $(STAMP) $(EXTRAS:%=$(VENV)/.%) ## Install everything into .venv; with EXTRAS=slurm also what clusters need
 
 # --no-deps: the lock holds all there is to install, and every file's hash. torch comes after it, so that it finds
 # what it needs; its own build (CPU, or CUDA and its libraries) is the machine's choice.
@@ -21,6 +23,19 @@ $(STAMP): envs/requirements.lock envs/torch.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet -r envs/torch.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	$(BIN)/python -m bleuprint.plan.fairseq_flags
+	touch $@
+
+$(VENV)/.%: envs/%.lock $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $<
+	touch $@
+
+# An environment of its own, as COMET wants other versions of the same packages; torch is chosen as in `env`
+comet: $(COMET)/.complete ## Install COMET, a metric, into .venv-comet (1.4 GB with torch's CPU build)
+
+$(COMET)/.complete: envs/comet.lock envs/torch.txt
+	@$(CHOOSE_PYTHON) && set -x && "$$python" -m venv $(COMET)
+	$(COMET)/bin/python -m pip install --quiet --no-deps --require-hashes -r envs/comet.lock
+	$(COMET)/bin/python -m pip install --quiet -r envs/torch.txt
 	touch $@
 
 demo: env ## Run the whole pipeline on a generated corpus: minutes on a CPU
@@ -44,14 +59,14 @@ lint: env ## Check format, style and types alone
 
 # Two files at a time, the longest first; then one after the other what measures memory or time.
 # --shares: a test file that takes much longer than it used to fails (tests/shares.py)
-test: env browser lint ## Check everything: linters, types, all tests (twenty minutes)
+test: env browser slurm lint ## Check everything: linters, types, all tests (twenty minutes)
 	pytest --shares -m "not alone" -n 2 --dist loadfile --no-loadscope-reorder
 	pytest --shares -m alone
 
 nightly: long drill fuzz soak ## Test what takes long: long, drill, fuzz and soak, one after the other
 
 # Tests that bear @pytest.mark.nightly: a shorter one of the kind is in `make test`
-long: env ## Run the tests that are too long for `make test` (about four minutes)
+long: env comet ## Run the tests that are too long for `make test` (about six minutes)
 	pytest --nightly
 
 # Other moments each time
@@ -70,6 +85,9 @@ browser: ## Install Chromium for the tests of the report, where apt-get can
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null \
 	|| { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1 \
 	|| echo 'The report is not tested in a browser: there is no chromium with chromedriver, and apt-get could not install them.'
+
+slurm: $(VENV)/.slurm ## Install SLURM for the tests of jobs on a cluster, where apt-get can
+	@python tests/slurm/cluster.py install
 
 docs: env ## Write the tables of config/README.md and docs/reference, and build the site into site/
 	python -m bleuprint.commands.document
@@ -103,5 +121,7 @@ wheels: ## Download the packages that bench-gpu needs offline
 
 lock: env ## For maintainers: resolve pyproject.toml again (needs uv), and write the conda files
 	uv pip compile pyproject.toml --group dev --python-version 3.11 --constraint envs/torch.txt --torch-backend cpu --no-emit-package torch --generate-hashes --no-header --output-file envs/requirements.lock
+	uv pip compile envs/comet.txt --python-version 3.11 --constraint envs/torch.txt --torch-backend cpu --no-emit-package torch --generate-hashes --no-header --output-file envs/comet.lock
+	uv pip compile envs/slurm.txt --python-version 3.11 --constraint envs/requirements.lock --generate-hashes --no-header --output-file envs/slurm.lock
 	uv pip compile --group set-up --python-version 3.11 --generate-hashes --no-header --output-file envs/uv.txt
 	python envs/update.py

@@ -10,7 +10,7 @@ min_version("9.0")
 sys.path.insert(0, PACKAGE := f"{workflow.current_basedir}/workflow")
 shell.prefix(
     "set -euo pipefail; export PYTHONPATH={PACKAGE:q}${{PYTHONPATH:+:$PYTHONPATH}}; mkdir -p results;"
-    " exec 9>>results/.jobs; flock --shared 9 || true; "
+    " exec 9<>results/.jobs; flock --shared 9 || true; "
 )
 
 from bleuprint.commands.call import after_failure, after_success, begin

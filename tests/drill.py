@@ -29,11 +29,11 @@ LIMIT = 900.0  # seconds for one call
 
 
 def stage(name: str) -> Callable[[Path], bool]:
-    """While a stage's folder has been begun and not finished."""
+    """While a folder of a stage has been begun and not finished."""
 
     def at_work(folder: Path) -> bool:
-        found = list(folder.glob(f"results/{name}/*/config.yaml"))
-        return bool(found) and not (found[0].parent / "seal.json").exists()
+        folders = [path.parent for path in folder.glob(f"results/{name}/*/config.yaml")]
+        return any(not (path / "seal.json").exists() for path in folders)
 
     at_work.__name__ = name
     return at_work
@@ -65,9 +65,8 @@ def reporting(folder: Path) -> bool:
 
 
 def _log_ends(folder: Path, *words: str) -> bool:
-    logs = list(folder.glob("results/training/*/train.log"))
-    lines = logs[0].read_text(errors="replace").splitlines() if logs else []
-    return bool(lines) and any(word in lines[-1] for word in words)
+    logs = [path.read_text(errors="replace").splitlines() for path in folder.glob("results/training/*/train.log")]
+    return any(lines and word in lines[-1] for lines in logs for word in words)
 
 
 def everything(call: psutil.Popen) -> None:

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bleuprint.config.compose import ConfigError, experiments, group_files
+from bleuprint.config.compose import ConfigError, experiments
+from bleuprint.config.groups import shipped
 from bleuprint.config.stages import STAGES
 from bleuprint.files import write_json
 from bleuprint.plan.keys import plan
@@ -22,8 +23,8 @@ def pins() -> dict[str, Any]:
     """Return `runs` (recipe and model → the key of each stage, or why there is no such run) and `folders` by stage."""
     runs: dict[str, Any] = {}
     folders: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
-    for recipe in group_files()["recipe"]:
-        for model in group_files()["model"]:
+    for recipe in shipped()["recipe"]:
+        for model in shipped()["model"]:
             (choice,) = experiments({"recipe": recipe, "model": model})
             try:
                 made = plan([choice])

@@ -22,11 +22,14 @@ SECONDS = {
     "test_page": 80,
     "test_hostile": 60,
     "test_lease": 50,
+    "test_plugin": 60,
     "test_translate": 45,
     "test_text": 40,
     "test_further_tests": 40,
     "test_watch": 40,
     "test_terminal": 30,
+    "test_early_stopping": 30,
+    "test_ancestors": 40,
     "test_segmentations": 40,
     "test_fairseq_flags": 40,
     "test_provenance": 30,
@@ -35,8 +38,13 @@ SECONDS = {
     "test_report": 20,
     "test_bf16": 20,
     "test_doctor": 20,
+    "test_own_config": 40,
+    "test_module": 20,
     "test_checks": 20,
     "test_formats": 20,
+    "test_translated_text": 10,
+    "test_comet": 20,
+    "test_slurm": 60,
 }
 DEFAULT = 25.0  # seconds of any other test file
 HEADROOM = 3.0  # times as long as on an idle machine, because machines are shared

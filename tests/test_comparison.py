@@ -276,6 +276,11 @@ def test_not_comparable(changed: dict[str, Any], reason: str) -> None:
     assert (found["word"], found["because"]) == ("NOT COMPARABLE", [reason])
 
 
+@pytest.mark.parametrize("changed", [{"corpus.kind": ["iwslt14", "local"]}, {"corpus.languages": [1, 2]}])
+def test_no_score_was_published_for_another_corpus(changed: dict[str, Any]) -> None:
+    assert verdict(make_run(expected=expected(0, 100, **changed, **{"text.merges": [1, 2]})), config()) is None
+
+
 def test_another_test_set_is_not_comparable() -> None:
     found = verdict(make_run(expected=expected(0, 100)), config(lines={"test": 6750}))
     assert found is not None

@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 
 from bleuprint.commands import completion, runs
+from bleuprint.config.groups import shipped
 
 # What bash does when the Tab key is pressed at the end of each line; a function stands for the installed command
 SCRIPT = """
@@ -68,11 +69,11 @@ def test_where_nothing_is_known_nothing_is_offered(monkeypatch: pytest.MonkeyPat
     assert completion.runs() == []
     assert completion.settings("seed=") == [] and completion.settings("nonsense.") == []
     monkeypatch.setattr("bleuprint.config.groups.CONFIG_DIR", tmp_path / "none")
-    completion.group_files.cache_clear()
+    shipped.cache_clear()
     try:
         assert completion.settings("model=") == []  # installed without its checkout
     finally:
-        completion.group_files.cache_clear()
+        shipped.cache_clear()
 
 
 def test_an_answer_comes_soon() -> None:

@@ -10,8 +10,9 @@ import yaml
 from conftest import CPU, Snakemake, run_snakemake, stand_ins
 
 from bleuprint.corpus import checks
-from bleuprint.corpus.checks import check, doubts_of_test_set, warnings
+from bleuprint.corpus.checks import check, warnings
 from bleuprint.corpus.doubts import doubts
+from bleuprint.corpus.further import doubts_of_test_set
 from bleuprint.corpus.monolingual import forms, has_markup, raw_figures
 from bleuprint.files import DataError, write_lines
 from bleuprint.report.soundness import files

@@ -264,11 +264,11 @@ REFUSED = {
     "decoding.prefix_size=1": "decoding.prefix_size=1: the decoder would see the reference",
     "+decoding.post_process=sentencepiece": "decoding.post_process: this is another name of remove_bpe; set decod",
     "training.wd=0.3": "training.wd: this is another name of weight_decay; set training.weight_decay instead",
-    "+training.reset_optimizer=true": "a resumed training would end elsewhere; to start from another model add",
+    "+training.reset_optimizer=true": "would end elsewhere; to start from another model set training.start_from",
     "+training.amp=true": "training.amp: fairseq divides the gradients by the loss scale twice; set training.fp16=true",
     "+model.bf16=true": "model.bf16: bleuprint sets this flag itself; set training.bf16=true",
-    "training.user_dir=x": "training.user_dir=x: bleuprint sets this flag itself; leave it out",
-    "+training.user_dir=x": "training.user_dir=x: bleuprint sets this flag itself; leave it out",
+    "training.user_dir=x": "training.user_dir=x: bleuprint sets this flag itself; set model.plugin to your own folder",
+    "+training.user_dir=x": "training.user_dir=x: bleuprint sets this flag itself; set model.plugin to your own folder",
     "+training.save-dir=x": "training.save_dir=x: bleuprint sets this flag itself",
     "+training.valid_subset=test": "training.valid_subset=test: a model must be chosen by the validation set",
     "+decoding.best_checkpoint_metric=loss": "does nothing with it; set +training.best_checkpoint_metric instead",
@@ -285,7 +285,8 @@ REFUSED = {
     "training.eval_bleu_args={score_reference:true}": "training.eval_bleu_args.score_reference: the decoder would see",
     "model.arch=cmlm_transformer": "training.criterion=nat_loss and +training.task=translation_lev need each other",
     "+model.share_all_embeddings=true +model.encoder_embed_dim=8 +model.decoder_embed_dim=4": "must be equal",
-    "+training.finetune_from_model=no/such.pt": "training.finetune_from_model=no/such.pt: no such file",
+    "training.start_from=no/such.pt": "training.start_from=no/such.pt: no such file; correct the path",
+    "+training.finetune_from_model=a.pt": "bleuprint sets this flag itself; set training.start_from instead",
 }
 
 
@@ -327,8 +328,9 @@ def test_what_moves_no_result_is_no_part_of_identity() -> None:
 def test_a_file_counts_by_its_content(tmp_path: Path) -> None:
     for name, content in {"a": b"1", "b": b"1", "c": b"2"}.items():
         (tmp_path / name).write_bytes(content)
-    folders = [keys(f"+training.finetune_from_model={tmp_path}/{name}")["training"] for name in "abc"]
-    assert folders[0] == folders[1] != folders[2]
+    for key in ("training.start_from", "+model.encoder_embed_path"):
+        folders = [keys(f"{key}={tmp_path}/{name}")["training"] for name in "abc"]
+        assert folders[0] == folders[1] != folders[2]
     experiment = one(overrides=f"+model.encoder_embed_path={tmp_path}/a")
     assert "embed-path" not in fairseq_flags.train(experiment)
     assert f"--encoder-embed-path {tmp_path}/a" in fairseq_flags.train_how(experiment, experiment.runtime, "folder")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bleuprint.config.compose import ConfigError, experiments
-from bleuprint.config.local_text import content_hash, part_identity, prefixes
+from bleuprint.config.local_text import _content_hash, part_identity, prefixes
 from bleuprint.config.schema.corpus import TEST_SETS
 from bleuprint.corpus import arguments
 from bleuprint.corpus.iwslt14 import read_archive
@@ -25,7 +25,7 @@ FR_EN = ("fr", "en")
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    content_hash.cache_clear()  # it knows files by their paths
+    _content_hash.cache_clear()  # it knows files by their paths
     return tmp_path
 
 

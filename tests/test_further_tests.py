@@ -1,6 +1,7 @@
 """Further test sets, `corpus.tests`: what they leave as it is, what they add, and what each command says of them."""
 
 import json
+import shlex
 import shutil
 import tarfile
 from pathlib import Path
@@ -18,13 +19,21 @@ from bleuprint.commands.removable import removable
 from bleuprint.commands.runs import runs
 from bleuprint.commands.verify import problems
 from bleuprint.config.compose import ConfigError, experiments
-from bleuprint.files import DataError, read_json, write_json, write_lines
+from bleuprint.config.local_text import _content_hash
+from bleuprint.config.local_text import test_identity as identity
+from bleuprint.files import DataError, canonical, read_json, write_json, write_lines
 from bleuprint.plan.explain import explain, to_compute
+from bleuprint.plan.how import tokenise
 from bleuprint.plan.keys import Plan, plan
+from bleuprint.plan.keys import planned as checked
 from bleuprint.record.provenance import find, read
 from bleuprint.record.same import compared
 from bleuprint.record.seal import ENVIRONMENT, PARENTS, seal
+from bleuprint.report import test_sets
+from bleuprint.report.soundness import cleaning
 from bleuprint.scoring.metrics import score
+from bleuprint.text import check_test
+from bleuprint.text.tokenise import main as tokenise_main
 
 NOTHING = {"stage": "", "files": {}, "parents": {}}  # a seal
 MINE = "corpus.tests={mine:data/mine}"
@@ -34,6 +43,7 @@ BOTH = "corpus.tests={mine:data/mine,other:data/other}"
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    _content_hash.cache_clear()  # it knows files by their paths
     write_test_sets(Path("data"))
 
 
@@ -353,7 +363,116 @@ def test_a_call_with_test_sets(snakemake: Snakemake, fake_fairseq: dict[str, str
     assert jobs(snakemake("-n", *three)) == added | gathered
 
 
-def test_sides_of_other_lengths_are_reported(snakemake: Snakemake, fake_fairseq: dict[str, str]) -> None:
-    refused = snakemake(*words("{bad:data/bad}"), env=fake_fairseq)
-    assert refused.returncode != 0
-    assert "data/bad: test.de has 2 lines and test.en has 1" in refused.stderr
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("data/bad", "data/bad: test.de has 2 lines and test.en has 1"),
+        ("data/blank", "data/blank: test.de is empty"),
+    ],
+)
+def test_a_test_set_that_cannot_be_scored_ends_before_any_job(
+    capsys: pytest.CaptureFixture[str], where: str, message: str
+) -> None:
+    write_lines(Path("data/blank.de"), ["", " "])
+    write_lines(Path("data/blank.en"), ["a", "b"])
+    with pytest.raises(SystemExit) as error:
+        checked({"recipe": "demo", "overrides": f"corpus.tests={{bad:{where}}}"})
+    assert message in f"{error.value}{capsys.readouterr().err}"
+    (key,) = planned(f"corpus.tests={{bad:{where}}}").stages["testset"]
+    Path("results/testset", key, "raw").mkdir(parents=True)
+    checked({"recipe": "demo", "overrides": f"corpus.tests={{bad:{where}}}"})  # a job has read it
+
+
+# Beside the training text
+
+
+def test_only_with_decontaminate_does_a_test_set_decide_the_text() -> None:
+    (plain,), (clean,) = planned(MINE).runs, planned("corpus.decontaminate=true").runs
+    both = planned(f"{BOTH} corpus.decontaminate=true")
+    (run,) = both.runs
+    assert plain.keys["text"] not in (clean.keys["text"], run.keys["text"]) and clean.keys["text"] != run.keys["text"]
+    (renamed,) = planned("corpus.tests={b:data/mine,a:data/other} corpus.decontaminate=true").runs
+    assert renamed.keys["text"] == run.keys["text"]
+    slices = both.stage("text", run.keys["text"]).slice["test_sets"]
+    assert slices == sorted((identity(f"data/{name}", ("de", "en")) for name in ("mine", "other")), key=canonical)
+    assert tokenise(planned(MINE), plain.keys["text"])["test_sets"] == ""
+    assert tokenise(both, run.keys["text"])["test_sets"].strip() == "--test-set mine=data/mine other=data/other"
+
+
+def test_decontaminate_leaves_out_pairs_of_further_test_sets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = [
+        ("Ein Hund!", "one dog"),
+        ("ein Hund", "two dogs"),
+        ("zwei", "two"),
+        *((f"w {n}", f"v {n}") for n in range(7)),
+    ]
+    for language, side in (("de", 0), ("en", 1)):
+        write_lines(Path(f"raw/train.{language}"), [pair[side] for pair in pairs])
+        write_lines(Path(f"raw/test.{language}"), ["x"])
+    both = planned(f"{BOTH} corpus.decontaminate=true text=own")
+    ((key, text),) = both.stages["text"].items()
+    write_json(Path("config.yaml"), text.slice | {"valid_every": 4})
+    flags = "--config config.yaml --raw raw --output out --cleaning cleaning.json"
+    words = shlex.split(f"{flags} {tokenise(both, key)['test_sets']}")
+    monkeypatch.setattr("sys.argv", ["tokenise", *words])
+    tokenise_main()
+    kept = [line for part in ("train", "valid") for line in Path(f"out/{part}.de").read_text().splitlines()]
+    assert sorted(kept) == ["ein Hund", *(f"w {n}" for n in range(7))]  # with a translation that no reference is
+    counts = read_json(Path("cleaning.json"))
+    assert counts["left_out"] == {"decontaminated": 2} and counts["test_sets"] == {"mine": 1, "other": 1}
+    assert "in further test sets: mine 1, other 1" in capsys.readouterr().err
+    assert "further test sets: mine 1, other 1." in cleaning({"cleaning": counts})[0]["sentence"]
+    write_lines(Path("data/other.de"), ["changed", "later"])
+    _content_hash.cache_clear()
+    with pytest.raises(SystemExit, match=r"test set other has changed since the call began"):
+        tokenise_main()
+
+
+def prepared(name: str, test: list[tuple[str, ...]]) -> tuple[Path, Path]:
+    """Write what `check_test` reads of a text and a test set; their folders."""
+    text, folder = Path("results/text/x"), Path("results/testset", name)
+    train = [(f"der Hund sieht das Haus Nummer {n}", f"the dog sees the house number {n}") for n in range(40)]
+    for language, side in (("de", 0), ("en", 1)):
+        write_lines(text / f"tokenized/train.{language}", [pair[side] for pair in train])
+        write_lines(text / f"bin/dict.{language}.txt", [f"{word} 1" for pair in train for word in pair[side].split()])
+    for place in ("raw", "tokenized", "segmented"):
+        for side, file in enumerate(["de", "en", *(f"en.{n}" for n in range(1, len(test[0]) - 1))]):
+            write_lines(folder / place / f"test.{file}", [pair[side] for pair in test])
+    write_json(text / "config.yaml", {"source": "de", "target": "en"})
+    write_json(text / "checks.json", {})
+    write_json(folder / "config.yaml", {"source": "x"})
+    return folder, text
+
+
+def check_command(monkeypatch: pytest.MonkeyPatch, folder: Path, text: Path) -> None:
+    words = ["--folder", str(folder), "--text", str(text), "--name", folder.name, "--doubts", "error"]
+    monkeypatch.setattr("sys.argv", ["check_test", *words])
+    check_test.main()
+
+
+def test_pairs_of_a_further_test_set_that_are_in_train_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaking = [("Der Hund sieht das Haus Nummer 1.", "A dog", "the dog sees the house number 1"), ("x", "y", "z")]
+    folder, text = prepared("mine", leaking)
+    log = "[de] a/segmented/test.de: 2 sents, 9 tokens, 9.0% replaced (by <unk>)"
+    write_lines(folder / "prepare_test.log", [log])
+    check_command(monkeypatch, folder, text)
+    told = capsys.readouterr().err
+    assert "WARNING: further test set mine: 1 of 2 test pairs (50.00 %) are in train too, 0 of them char" in told
+    assert '= “the dog sees the house number 1”. To leave them out of train: overrides="corpus.decon' in told
+    assert "WARNING: further test set mine: 9.0% of the subwords of test.de are unknown to the model (most" in told
+    assert "too few to compare" not in told  # the raw set's job has said so
+    known = read_json(folder / "checks.json")
+    assert known["parts"]["test"]["source_in_train"] == 1 and known["unknown_examples"]["test.de"]
+    (short, leak, unknown) = test_sets._doubts([{"stages": {"testset": str(folder)}}])
+    assert short.startswith("The test set has only 2 pairs") and leak.startswith("1 of 2 test pairs")
+    assert unknown.startswith("Subwords that the model's dictionaries lack: 9.00% of test.de (most often “")
+
+
+def test_a_further_test_set_with_exchanged_sides_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    exchanged = [(f"the dog sees the house number {n}", f"der Hund sieht das Haus Nummer {n}") for n in range(40)]
+    with pytest.raises(SystemExit, match=r"further test set back: of 40 test pairs 40 have a line in de that looks"):
+        check_command(monkeypatch, *prepared("back", exchanged))

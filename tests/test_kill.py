@@ -23,6 +23,7 @@ from bleuprint import files as files_module
 from bleuprint.commands import alone
 from bleuprint.files import DataError, link
 from bleuprint.training.resume import ready
+from bleuprint.training.stopped import stopped_early
 
 # One thread: a training that shares its cores with other work and waits for its own threads takes ten times as long
 SMALL = [
@@ -49,6 +50,10 @@ MORE = [
 ]
 
 
+# It stops before its latest end; test_early_stopping.py kills more such trainings, without the other stages
+EARLY = [SMALL[0], f"{SMALL[1]} training.patience=1 training.lr=0.02 training.max_update=400"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kills", "missed"),
@@ -64,6 +69,16 @@ def test_killed_and_resumed_it_ends_in_the_same_bits(tmp_path: Path, kills: list
         assert "bleuprint: training stopped by SIGTERM" in log and ended["terminated"] < 60
     said = (tmp_path / "killed/calls.log").read_text()
     assert "bleuprint: ending" in said and "that a killed snakemake left at work here" in said
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+def test_killed_and_resumed_it_stops_early_as_an_undisturbed_one(tmp_path: Path) -> None:
+    rows = drill.drill(tmp_path, EARLY, [*SOME, Kill(drill.validating, drill.everything)], seed=2)
+    assert sum(hit for _, hit, _ in rows) >= 4, rows
+    logs = [next(tmp_path.glob(f"{name}/results/training/*/train.log")) for name in ("undisturbed", "killed")]
+    stops = [stopped_early(log.read_text(encoding="utf-8")) for log in logs]
+    assert stops[0] is not None and stops[0] == stops[1]
 
 
 TINY = ["--config", "recipe=demo", f"overrides={TINY_KEYS}"]

@@ -9,6 +9,7 @@ import pins
 import pytest
 
 from bleuprint.config.compose import ConfigError, experiments
+from bleuprint.config.schema import Experiment
 from bleuprint.config.stages import ALL, STAGES, Others, ancestors
 from bleuprint.files import DataError, read_json
 from bleuprint.plan.keys import Plan, plan
@@ -190,9 +191,13 @@ def test_new_keys_leave_finished_runs_as_they_are() -> None:
     assert config["decoding"]["ensemble"] == [2] and config["training"]["average_epochs"] == 5
 
 
+def seventh(experiment: Experiment) -> Experiment:
+    return experiment.model_copy(update={"seed": 7})
+
+
 def test_a_stage_may_have_several_parents_and_be_made_from_other_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     before = keys(recipe="demo")
-    twin = Others("training", lambda experiment: {"twin": experiment.model_copy(update={"seed": 7})})
+    twin = Others("training", lambda choice: {"twin": replace(choice, experiment=seventh(choice.experiment))})
     declared = replace(STAGES["scoring"], parents=("decoding", "text"), others={"models": twin})
     monkeypatch.setitem(STAGES, "scoring", declared)
     monkeypatch.setitem(ALL, "scoring", declared)

@@ -378,9 +378,9 @@ def test_a_replay_asks_for_the_same_threads_and_no_network(tmp_path: Path) -> No
     found = again(record_of(words, threads=3), tmp_path)
     assert found[:3] == words
     assert found[3:] == [
+        f"corpus.sources=[{tmp_path}/here,'https://there/x']",
         "report.baseline=null",
         "runtime.threads=3",
-        f'corpus.sources=["{tmp_path}/here","https://there/x"]',
         f'runtime.mirror="{tmp_path}/mine"',
     ]
     (tmp_path / "results/corpus/x/downloads").mkdir(parents=True)

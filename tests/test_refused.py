@@ -7,7 +7,7 @@ import pytest
 from ways_out import accept, in_a_folder, key, refusal
 
 from bleuprint.config import known_flags
-from bleuprint.config.compose import group_files
+from bleuprint.config.groups import shipped
 from bleuprint.machine import device
 from bleuprint.plan import costs
 
@@ -53,7 +53,7 @@ CONFIG: list[tuple[str, *tuple[Step, ...]]] = [
     ("+model=lightconv", "model=lightconv"),
     ("~model", ("choose a file: dynamicconv,", "model=dynamicconv")),
     ("~model.dropout=1", "~model.dropout"),
-    ("~training.patience", ("nothing can be removed", "")),
+    ("~training.update_freq", ("nothing can be removed", "")),
     ("hydra.sweep.dir=x", LEAVE_OUT),
     ("decoding.tune={}", ("values of beam or lenpen", "decoding.tune={beam:[4]}")),
     ("decoding.tune.beam=[4]", ("+decoding.tune.beam", "+decoding.tune.beam=[4]")),
@@ -63,7 +63,7 @@ CONFIG: list[tuple[str, *tuple[Step, ...]]] = [
     ("training.max_epoch=null training.max_update=null", ("or training.max_update", "training.max_update=3")),
     ("training.fp16=true training.bf16=true", ("set one of them to false", "training.fp16=true training.bf16=false")),
     ("+training.dropout=0.1", ("set it in one of them", "model.dropout=0.1")),
-    ("+training.finetune_from_model=no.pt", ("correct the path", "+training.finetune_from_model=mine.de")),
+    ("training.start_from=./no.pt", ("correct the path", "training.start_from=./mine.de")),
     # Flags with several names, or for another command
     ("training.wd=0.3", ("set training.weight_decay instead", "training.weight_decay=0.3")),
     (
@@ -133,7 +133,7 @@ def test_a_refused_config_is_accepted_with_the_words_that_the_message_names(row:
 
 def test_each_flag_that_the_table_refuses_is_accepted_if_it_is_left_out() -> None:
     """Nothing that bleuprint gives by itself is refused, in any recipe."""
-    for recipe in group_files()["recipe"]:
+    for recipe in shipped()["recipe"]:
         accept([f"recipe={recipe}"])
 
 

@@ -126,6 +126,14 @@ def test_bytes_of_a_hypothesis_become_characters_in_one_line(text: Path) -> None
     assert len(joined[2].splitlines()) == 1 and joined[2].split() == ["a", "b"]
 
 
+def test_bytes_that_a_text_names_stay_text(text: Path) -> None:
+    """A model without byte_fallback has no piece for a byte."""
+    segmented = pieces.Segmenter(model(text)).segment("a <0x41>")
+    assert pieces.join(segmented) == "a <0x41>"
+    (line,) = hypotheses(["H-0\t-0.1\ta <0x41>"], 1, "sentencepiece", byte_fallback=False)
+    assert line == "a <0x41>"
+
+
 # SentencePiece's model
 
 

@@ -66,7 +66,7 @@ def test_every_rule_that_works_has_log_threads_resources_and_conda(file: str, na
     for directive in ("log:", "threads:", "resources:", "conda:\n        ENVIRONMENT\n"):
         assert f"    {directive}" in body
     common = (ROOT / "workflow/rules/common.smk").read_text()
-    (environment,) = re.findall(r'^ENVIRONMENT = f"\{workflow\.basedir\}/(\S+\.yaml)"', common, re.M)
+    (environment,) = re.findall(r"^ENVIRONMENT = .*/(envs/\S+\.yaml)", common, re.M)
     assert (ROOT / environment).exists()
 
 
@@ -147,8 +147,8 @@ def test_an_installation_without_its_checkout_ends_in_a_sentence(
 ) -> None:
     monkeypatch.setattr(groups, "CONFIG_DIR", tmp_path / "config")
     monkeypatch.setattr(run_command, "ROOT", tmp_path)
-    groups.group_files.cache_clear()
-    compose._compose.cache_clear()
+    groups.shipped.cache_clear()
+    compose._files.cache_clear()
     monkeypatch.setattr(sys, "argv", ["bleuprint", *words.split()])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -15,7 +15,7 @@ from sacrebleu.dataset import DATASETS
 from sacrebleu.dataset.fake_sgml import FakeSGMLDataset
 
 from bleuprint.config.compose import experiments
-from bleuprint.config.local_text import content_hash
+from bleuprint.config.local_text import _content_hash
 from bleuprint.config.local_text import test_identity as identity
 from bleuprint.corpus import fetch, test_sets
 from bleuprint.files import DataError, sha256
@@ -26,7 +26,7 @@ DE_EN = ("de", "en")
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    content_hash.cache_clear()  # it knows files by their paths
+    _content_hash.cache_clear()  # it knows files by their paths
     return tmp_path
 
 

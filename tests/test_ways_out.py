@@ -133,7 +133,7 @@ def test_a_damaged_stage_is_open_again_when_what_is_named_is_deleted(stage: str)
     folder.begin(path, "{}")
     for pattern in STAGES[stage].files:
         file = path / pattern.replace("*", "x")
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         if not file.exists():
             file.write_text("whole")
     seal.seal(path)

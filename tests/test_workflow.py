@@ -217,7 +217,7 @@ def test_settings_among_the_targets_and_a_module_end_in_a_sentence(snakemake: Sn
     )
     module = subprocess.run([*SNAKEMAKE[:3], "--cores", "1"], cwd=tmp_path, capture_output=True, text=True)
     assert module.returncode != 0 and "Traceback" not in module.stderr
-    assert module.stderr.splitlines()[-1].startswith("bleuprint: this Snakefile cannot be used as a module")
+    assert module.stderr.splitlines()[-1].startswith("bleuprint: prefix and replace_prefix of a module move only some")
     assert not (tmp_path / "results").exists()
 
 

@@ -7,17 +7,23 @@
 # as a function of `threads`, needed or not; what decides a result never is.
 
 from operator import attrgetter
+from pathlib import Path
 
+from bleuprint.commands.cluster import submitted
 from bleuprint.config.segmenters import segmenter
 from bleuprint.decoding import engine
 from bleuprint.files import canonical
 from bleuprint.machine.device import model_threads, uses_gpu
+from bleuprint.plan import costs
 from bleuprint.plan import how as pieces
 
 THREADS = PLAN.runtime.threads or CORES
 # Snakemake formats the path, so that braces in the checkout's are doubled
-ENVIRONMENT = f"{workflow.basedir}/envs/bleuprint.yaml".replace("{", "{{").replace("}", "}}")
-MODEL_THREADS = model_threads(PLAN.runtime, CORES)  # of a training or decoding
+ENVIRONMENT = f"{Path(PACKAGE).parent}/envs/bleuprint.yaml".replace("{", "{{").replace("}", "}}")
+SUBMITTED = submitted(workflow)  # a scheduler starts the jobs, on other machines
+MODEL_THREADS = model_threads(PLAN.runtime, CORES, SUBMITTED)  # of a training or decoding
+# Of a training: each resumes the one before, which ran out of time. Not in the job itself, which has to end
+RETRIES = 5 if SUBMITTED and workflow.is_main_process else 0
 GPU = int(uses_gpu(PLAN.runtime))  # how many it takes
 
 
@@ -64,6 +70,19 @@ def memory(mb):
 # The text stage
 
 
+def given_vocabulary(wildcards):
+    """Return the seal of the text whose segmenter and dictionaries this text takes; nothing where it makes its own."""
+    keys = PLAN.stage("text", wildcards.text).others.get("segmenter", ())
+    return [f"results/text/{key}/seal.json" for key in keys]
+
+
+def made_pairs(wildcards):
+    """Return the seals of the text that a model has translated for this one, and of its translation."""
+    decodings = PLAN.stage("text", wildcards.text).others.get("translator", ())
+    testsets = [f"results/testset/{PLAN.tested('decoding', key)}/seal.json" for key in decodings]
+    return [f"results/decoding/{key}/seal.json" for key in decodings] + testsets
+
+
 def segments(wildcards):
     """Return the folder of the segmented text."""
     return f"results/text/{wildcards.text}/{segmenter(PLAN.stage('text', wildcards.text).experiment).folder}"
@@ -75,10 +94,38 @@ def segmented_often(often):
     return "|".join(key for key, text in texts if (text.experiment.text.segmentations > 1) == often) or "none"
 
 
+def genuine(wildcards):
+    """Return the seal of the corpus whose text is translated for another's training; nothing for a test set."""
+    keys = PLAN.stage("testset", wildcards.testset).others.get("genuine", ())
+    return [f"results/corpus/{key}/seal.json" for key in keys]
+
+
 def test_segmenter(wildcards):
     """Return the segmenter that the text stage learnt, for a further test set."""
     model = segmenter(PLAN.stage("testset", wildcards.testset).experiment).model
     return PLAN.upstream("testset", wildcards.testset, "text", model)
+
+
+# The training stage
+
+LOCK_PATIENCE = 10  # seconds that a training waits for another one to leave its folder
+
+
+def start(wildcards):
+    """Return the seal of the model that the training starts from; nothing where it starts from random weights."""
+    keys = PLAN.stage("training", wildcards.training).others.get("start", ())
+    return [f"results/training/{key}/seal.json" for key in keys]
+
+
+def training_mb(wildcards, attempt):
+    """Return the megabytes that a training asks for: more, if a try with fewer has failed."""
+    return attempt * costs.memory_mb(PLAN.stage("training", wildcards.training).experiment)
+
+
+def training_minutes(wildcards):
+    """Return the minutes that a training asks for on a cluster."""
+    key = wildcards.training
+    return costs.minutes(PLAN.stage("training", key).experiment, MODEL_THREADS, PLAN.continued(key))
 
 
 # The decoding stage
@@ -120,6 +167,16 @@ def models(wildcards):
 def tuned(wildcards):
     """Return what tuning leaves; nothing where nothing is tuned."""
     return PLAN.tuned(wildcards.decoding, "tuned.json", "tuned.flags")
+
+
+# The scoring stage
+
+
+def by_model(usual, otherwise):
+    """Provide `usual` where a model computes a metric, else `otherwise`."""
+    return lambda wildcards: (
+        usual if PLAN.stage("scoring", wildcards.scoring).experiment.scoring.models else otherwise
+    )
 
 
 # The report stage

@@ -35,7 +35,8 @@ rule tune:
     shell:
         # Each point's translations lie in a folder that is no output, so that a stopped call can resume
         "folder=results/decoding/{wildcards.decoding};"
-        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[models]};"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[models]}"
+        " {params.how[plugins]};"
         " export OMP_NUM_THREADS={threads};"
         " {params.how[launcher]} python -m bleuprint.decoding.tune --grid {params.grid:q}"
         " --references {input.references}/valid.{params.how[target]} --models {params.how[models]}"
@@ -78,7 +79,8 @@ rule translate:
         how=how("decoding", pieces.translate),
     shell:
         "folder=results/decoding/{wildcards.decoding};"
-        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[models]};"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[models]}"
+        " {params.how[plugins]};"
         " export OMP_NUM_THREADS={threads};"
         " {params.how[launcher]} fairseq-generate {input.data} --path {params.how[path]} {params.flags}"
         " {params.how[tuned]}--results-path $folder {params.how[fairseq]};"
@@ -115,7 +117,8 @@ rule convert:
         how=how("decoding", pieces.convert),
     shell:
         "folder=results/decoding/{wildcards.decoding}; rm -rf {output}.part;"
-        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[model]};"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[model]}"
+        " {params.how[plugins]};"
         " export OMP_NUM_THREADS={threads}; ct2-fairseq-converter --model_path {params.how[model]}"
         " --data_dir {input.data} {params.languages} --user_dir {params.how[plugin]} {params.quantisation}"
         " --output_dir {output}.part; mv {output}.part {output}) > {log} 2>&1"

@@ -20,9 +20,10 @@ rule score:
         "results/scoring/{scoring}/score.benchmark.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: by_model(MODEL_THREADS, 1)
     resources:
-        mem_mb=2000,
+        gpu=by_model(GPU, 0),
+        mem_mb=by_model(8000, 2000),
     params:
         identity=identity("scoring"),
         target=what("scoring", attrgetter("target")),
@@ -30,7 +31,8 @@ rule score:
     shell:
         "folder=results/scoring/{wildcards.scoring};"
         " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input};"
-        " python -m bleuprint.scoring --config $folder/config.yaml"
+        " export OMP_NUM_THREADS={threads};"
+        " {params.how[launcher]}python -m bleuprint.scoring --config $folder/config.yaml"
         " --tokens {input.tokens} {input.tokenized}/test.{params.target}"
         " --detokenised {input.text} {input.raw}/test.{params.target} --output {output.scores}"
         " --sentences {output.sentences} {params.how[texts]}; python -m bleuprint.record.seal $folder) > {log} 2>&1"

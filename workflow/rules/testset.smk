@@ -5,6 +5,8 @@ rule testset:
 
 
 rule fetch_test:
+    input:
+        genuine,
     output:
         raw=directory("results/testset/{testset}/raw"),
     log:
@@ -23,8 +25,8 @@ rule fetch_test:
         how=how("testset", pieces.fetch_test),
     shell:
         "folder=results/testset/{wildcards.testset};"
-        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder) > {log} 2>&1;"
-        " (BASH_XTRACEFD=8; set -x; python -m bleuprint.corpus.test_sets {params.how[source]} --output {output.raw})"
+        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input}) > {log} 2>&1;"
+        " (BASH_XTRACEFD=8; set -x; python -m bleuprint.corpus.{params.how[program]} --output {output.raw})"
         " 8>> {log} 2>&1 >> {log} | tee -a {log} >&2"
 
 
@@ -62,4 +64,5 @@ rule prepare_test:
         " fairseq-preprocess {params.how[languages]} --srcdict {params.how[source]} --tgtdict {params.how[target]}"
         " --testpref {output.segmented}/test --destdir {output.bin}.part;"
         " mv {output.bin}.part {output.bin}) >> {log} 2>&1;"
+        " (BASH_XTRACEFD=8; set -x; {params.how[check]}) 8>> {log} 2>&1 >> {log} | tee -a {log} >&2;"
         " (set -x; python -m bleuprint.record.seal $folder) >> {log} 2>&1"

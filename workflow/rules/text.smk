@@ -10,6 +10,8 @@ rule tokenise:
     input:
         raw=upstream("text", "corpus", "raw"),
         sealed=seals("text", "corpus"),
+        given=given_vocabulary,
+        made=made_pairs,
     output:
         tokenized=directory("results/text/{text}/tokenized"),
         cleaning="results/text/{text}/cleaning.json",
@@ -31,7 +33,8 @@ rule tokenise:
         " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input}) > {log} 2>&1;"
         " (BASH_XTRACEFD=8; set -x;"
         " python -m bleuprint.text.tokenise --config $folder/config.yaml --raw {input.raw} --output {output.tokenized}"
-        " --cleaning {output.cleaning} --min-kept {params.how[least]} --workers {threads})"
+        " --cleaning {output.cleaning} --min-kept {params.how[least]} --workers {threads} {params.how[made]}"
+        " {params.how[test_sets]})"
         " 8>> {log} 2>&1 >> {log} | tee -a {log} >&2"
 
 
@@ -77,9 +80,10 @@ rule learn_bpe:
         mem_mb=1000,
     params:
         merges=what("text", attrgetter("text.merges")),
+        how=how("text", pieces.learn),
     shell:
         "(set -x; python -m bleuprint.text.learn_bpe --input {input.tokenized}/train.both --output {output}"
-        " --symbols {params.merges}) > {log} 2>&1"
+        " --symbols {params.merges} {params.how[given]}) > {log} 2>&1"
 
 
 rule learn_sentencepiece:
@@ -98,9 +102,10 @@ rule learn_sentencepiece:
         mem_mb=2000,
     params:
         flags=what("text", sentencepiece),
+        how=how("text", pieces.learn),
     shell:
         "(set -x; python -m bleuprint.text.learn_sentencepiece --input {input.tokenized}/train.both --output {output}"
-        " {params.flags}) > {log} 2>&1"
+        " {params.flags} {params.how[given]}) > {log} 2>&1"
 
 
 rule apply_bpe:
@@ -122,7 +127,7 @@ rule apply_bpe:
         how=how("text", pieces.segment),
     shell:
         "(set -x; python -m bleuprint.text.apply_bpe --codes {input.codes} --output {output} --workers {threads}"
-        " {params.how[drawn]} $(ls -d {input.tokenized}/* | grep -v '[.]both$')) > {log} 2>&1;"
+        " {params.how[drawn]} $(ls -d {input.tokenized}/* | grep -v '[.]both$'); {params.how[made]}) > {log} 2>&1;"
         " python -m bleuprint.text.lengths {output}/* 2>&1 | tee -a {log} >&2"
 
 
@@ -145,7 +150,8 @@ rule apply_sentencepiece:
         how=how("text", pieces.segment),
     shell:
         "(set -x; python -m bleuprint.text.apply_sentencepiece --model {input.model} --output {output}"
-        " --workers {threads} {params.how[drawn]} $(ls -d {input.tokenized}/* | grep -v '[.]both$')) > {log} 2>&1;"
+        " --workers {threads} {params.how[drawn]} $(ls -d {input.tokenized}/* | grep -v '[.]both$');"
+        " {params.how[made]}) > {log} 2>&1;"
         " python -m bleuprint.text.lengths {output}/* 2>&1 | tee -a {log} >&2"
 
 
@@ -175,7 +181,7 @@ rule binarise:
     shell:
         # Text with another fingerprint than the known one fails the job, so that nothing is trained on it
         "folder=results/text/{wildcards.text}; rm -rf {output.bin}.part;"
-        " (set -x; fairseq-preprocess {params.flags} --trainpref {input.segmented}/train"
+        " (set -x; fairseq-preprocess {params.flags} {params.how[dictionaries]} --trainpref {input.segmented}/train"
         " --validpref {input.segmented}/valid --testpref {input.segmented}/test --destdir {output.bin}.part"
         " --workers {params.workers};"
         " mv {output.bin}.part {output.bin}) > {log} 2>&1;"

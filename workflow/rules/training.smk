@@ -10,6 +10,7 @@ rule train:
     input:
         data=upstream("training", "text", "bin"),
         sealed=seals("training", "text"),
+        start=start,
     # Nothing else is an output: what Snakemake reruns loses its outputs first, and a model stays until the next one
     # takes its place
     output:
@@ -19,20 +20,29 @@ rule train:
         "results/training/{training}/session.log",
     benchmark:
         "results/training/{training}/train.benchmark.tsv"
+    retries: RETRIES
     conda:
         ENVIRONMENT
     threads: MODEL_THREADS
     resources:
         gpu=GPU,
-        mem_mb=8000,
+        mem_mb=training_mb,
+        runtime=training_minutes,
     params:
         identity=identity("training"),
         flags=what("training", train),
         how=how("training", pieces.train),
     shell:
         # The save-dir is no output: it survives a failed job, and the next one resumes from its checkpoints
-        "folder=results/training/{wildcards.training}; python -m bleuprint.record.seal --holds $folder && exit 0;"
-        " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[others]};"
+        # A scheduler's SIGTERM reaches these shells too: they wait for the training, which saves
+        "trap : TERM; folder=results/training/{wildcards.training};"
+        " python -m bleuprint.record.seal --holds $folder && exit 0;"
+        # What holds this lock is a training that another call, also on another machine, has left here
+        f" exec 8>>$folder/train.log; flock --timeout {LOCK_PATIENCE} --conflict-exit-code 75 8 || [ $? != 75 ]"
+        ' || {{ echo "bleuprint: another training is at work in $folder; wait until it has ended." | tee {log} >&2;'
+        " exit 1; }};"
+        " (trap : TERM; set -x;"
+        " python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[others]};"
         " python -m bleuprint.training.resume --save-dir $folder/checkpoints {params.how[resume]};"
         " export OMP_NUM_THREADS={threads};"
         " {params.how[launcher]} fairseq-train {params.how[data]} {params.flags}"

@@ -17,6 +17,8 @@ from typing import Any
 
 import psutil
 
+from bleuprint.commands.cluster import cancel_left, refuse_beside
+from bleuprint.config.schema import Training
 from bleuprint.config.stages import STAGES
 from bleuprint.files import DataError, locked, read_json, visible, write_json
 from bleuprint.plan.keys import Plan
@@ -59,29 +61,36 @@ def say_if_read_only(workflow: Any) -> None:
 def claim() -> None:
     """Be the only call at work here until this process ends; what a killed one left at work is ended first.
 
+    On a cluster these are jobs on other machines, which the scheduler ends.
+
     Raises:
         SystemExit: another call is at work.
     """
     LOCK.parent.mkdir(exist_ok=True)
+    known = current()
     try:
         alone = _lock(LOCK) is not None  # and never closed: the kernel frees it with this process, however it ends
     except OSError as error:
         print(
             f"bleuprint: {LOCK} cannot be locked ({error}): see to it that no other call works here.", file=sys.stderr
         )
+        if known and alive(known):  # or on another machine, where nothing tells
+            refuse_beside(known)
+        else:
+            cancel_left(known)
         return
     if not alone:
-        known = current()
         who = f" (process {known['process']} on {known['host']})" if known and alive(known) else ""
         sys.exit(f"bleuprint: another snakemake is at work in this folder{who}; wait for it, or use another folder.")
-    if (file := _lock(JOBS)) is None:
-        left = _holders()
+    cancel_left(known)
+    if (file := _lock(JOBS)) is None and (left := _holders()):
         print(f"bleuprint: ending {len(left)} processes that a killed snakemake left at work here.", file=sys.stderr)
         end(left)
     deadline = time.monotonic() + PATIENCE
     while file is None and (file := _lock(JOBS)) is None:
         if time.monotonic() > deadline:
-            sys.exit("bleuprint: a killed snakemake left processes here that do not end; end them by hand.")
+            where = "here" if _holders() else "on another machine"
+            sys.exit(f"bleuprint: a killed snakemake left processes {where} that do not end; end them by hand.")
         time.sleep(0.1)
     os.close(file)
 
@@ -141,20 +150,40 @@ def _again(number: int, frame: FrameType | None) -> None:
     end(psutil.Process().children(recursive=True))
 
 
-def remember(plan: Plan) -> None:
-    """Record the runs that this call of Snakemake makes, for `watch`."""
+def remember(plan: Plan, slurm: str | None = None) -> None:
+    """Record the runs that this call of Snakemake makes, for `watch`, and for the next call the name of its jobs.
+
+    Args:
+        plan: what this call is asked for.
+        slurm: the name of its jobs in SLURM; None where they run on this machine.
+    """
     runs = [
         {
             "run": run.name,
             "stages": {stage: run.folder(stage) for stage in STAGES},
             "ensemble": [f"results/training/{key}" for key in run.ensemble],
             "tests": run.test_folders,
-            "max_epoch": run.choice.experiment.training.max_epoch,
-            "max_update": run.choice.experiment.training.max_update,
+            "ancestors": [f"results/{stage}/{key}" for stage, key in run.ancestors],
+            "order": [f"results/{stage}/{key}" for stage, key in run.needs],
+            "limits": {
+                f"results/training/{key}": _limits(plan.stage("training", key).experiment.training)
+                for stage, key in run.ancestors
+                if stage == "training"
+            },
         }
+        | _limits(run.choice.experiment.training)
         for run in plan.runs
     ]
-    write_json(CURRENT, {"host": socket.gethostname(), "process": os.getpid(), "runs": runs})
+    write_json(CURRENT, {"host": socket.gethostname(), "process": os.getpid(), "slurm": slurm, "runs": runs})
+
+
+def _limits(training: Training) -> dict[str, Any]:
+    """Return where a training ends, and whether it may end earlier."""
+    return {
+        "max_epoch": training.max_epoch,
+        "max_update": training.max_update,
+        "at_most": training.patience is not None,
+    }
 
 
 def current() -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bleuprint.commands.alone import claim, end_with_jobs, remember, stopped
+from bleuprint.commands.cluster import job_name, submitted
 from bleuprint.commands.doctor import refuse
 from bleuprint.files import SCARCE, full
 from bleuprint.machine import endings, memory
@@ -33,10 +34,12 @@ def begin(workflow: Any, plan: Plan, threads: int) -> None:
     """
     missing = planned_folders(workflow)
     conda = bool(workflow.deployment_settings.deployment_method)
-    refuse(plan, missing, min(threads, workflow.resource_settings.cores or threads), elsewhere=conda)
+    away = submitted(workflow)
+    cores = workflow.resource_settings.cores or threads
+    refuse(plan, missing, min(threads, cores), elsewhere=conda or away, submitted=away)
     claim()
     memory.usage()
-    remember(plan)
+    remember(plan, job_name(workflow))
     atexit.register(_say_if_full, Path("results").resolve())  # by then Snakemake is back where it was called
     end_with_jobs()
 
@@ -84,7 +87,8 @@ def show_scores(workflow: Any) -> None:
 
 
 def _reports(workflow: Any) -> bool:
-    return any(job.rule.name == "write_report" for job in workflow.dag.jobs)
+    """Tell whether a call asks for the report; a module's rules may have a prefix."""
+    return any(job.rule.name.endswith("write_report") for job in workflow.dag.jobs)
 
 
 def _say_if_full(folder: Path) -> None:

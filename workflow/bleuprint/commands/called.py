@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bleuprint.commands.alone import forget_killed, say_if_read_only
+from bleuprint.commands.cluster import refuse_unknown_machine, submitted, with_runtime
 from bleuprint.commands.terminal import concise
 from bleuprint.files import DataError, exit_with_message
 from bleuprint.plan.explain import explain_dry_run
@@ -24,12 +25,14 @@ def planned_call(workflow: Any, config: Mapping[str, Any]) -> Plan:
     Raises:
         SystemExit: with one sentence, if anything is wrong.
     """
-    refuse_module(workflow)
+    refuse_prefix(workflow)
     explain_targets(workflow)
     say_if_read_only(workflow)
     forget_killed(workflow)
-    plan = planned(config)
-    settle(plan)
+    plan = planned(with_runtime(config) if submitted(workflow) else config)
+    refuse_unknown_machine(workflow, plan)
+    if workflow.is_main_process:  # a job of a cluster starts while others write
+        settle(plan)
     explain_dry_run(workflow, plan)
     concise(workflow, plan)
     return plan
@@ -70,11 +73,8 @@ def explain_targets(workflow: Any) -> None:
 
 
 @exit_with_message()
-def refuse_module(workflow: Any) -> None:
-    """Check that the Snakefile is no module of another one.
-
-    Snakemake runs no `onstart` of a module, so that nothing would be checked before the first job, and its `prefix`
-    moves only those files that rules declare.
+def refuse_prefix(workflow: Any) -> None:
+    """Check that another Snakefile, of which this one is a module, moves no files: only declared ones would be moved.
 
     Args:
         workflow: Snakemake's.
@@ -82,9 +82,9 @@ def refuse_module(workflow: Any) -> None:
     Raises:
         SystemExit: it is one.
     """
-    if not workflow.modifier.is_main_snakefile():
+    if workflow.modifier.modify_path("results") != "results":
         raise DataError(
-            "this Snakefile cannot be used as a module: Snakemake would not run its checks, and prefix would move only "
-            'some of its files; call it in a rule: shell: "snakemake --snakefile PATH/Snakefile --directory FOLDER '
+            "prefix and replace_prefix of a module move only some of its files; leave them out, or give bleuprint a "
+            'folder of its own in a rule: shell: "snakemake --snakefile PATH/Snakefile --directory FOLDER '
             '--cores {threads} --config recipe=demo"'
         )

@@ -15,7 +15,7 @@ from bleuprint.files import exit_with_message
 def _run(arguments: argparse.Namespace) -> int:
     from bleuprint.commands.run import run
 
-    run(arguments.config, arguments.options)
+    run(arguments.config, arguments.options, arguments.on)
 
 
 def _watch(arguments: argparse.Namespace) -> int:

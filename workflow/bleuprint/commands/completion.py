@@ -8,20 +8,21 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import argcomplete
 from argcomplete.completers import DirectoriesCompleter
 from argcomplete.shell_integration import shellcode
 
-from bleuprint.config.groups import CONFIG_DIR, group_files
+from bleuprint.config.groups import KEY, group_file, group_files, using, usual_dir
 from bleuprint.config.known_flags import flags
 from bleuprint.files import DataError
 
-SINGLE = ("seed=", "source=", "target=")  # keys that belong to no group
+SINGLE = ("seed=", "source=", "target=", f"{KEY}=")  # keys that belong to no group
 FLAG_GROUPS = ("model", "training", "decoding")  # groups whose keys are flags of fairseq
 SORTED_BY = ("run", "recipe", "corpus", "model", "seed", "date", "size")  # as in runs.py, which imports too much
-KEY = re.compile(r"^(?!defaults\b)(\w+):", re.MULTILINE)  # of a file's first level
+KEYS = re.compile(r"^(?!defaults\b)(\w+):", re.MULTILINE)  # of a file's first level
 
 
 def code(shell: str) -> str:
@@ -59,12 +60,15 @@ def runs(**_: Any) -> list[str]:
 
 def settings(prefix: str, **_: Any) -> Iterable[str]:
     """Return what the beginning of a word KEY=VALUE may become: a key, or a file of a group, also in a sweep."""
-    if " -- " in os.environ.get("COMP_LINE", "")[: int(os.environ.get("COMP_POINT", 0))]:
+    line = os.environ.get("COMP_LINE", "")
+    if " -- " in line[: int(os.environ.get("COMP_POINT", 0))]:
         from bleuprint.config.stages import STAGES
 
         return list(STAGES)  # Snakemake's targets
     key, equals, value = prefix.partition("=")
-    with suppress(DataError, OSError):  # no checkout, or one that cannot be read
+    if key == KEY:
+        return [f"{KEY}={folder}" for folder in DirectoriesCompleter()(value)]
+    with suppress(DataError, OSError), using(_own(line)):  # no checkout, or one that cannot be read
         if equals:
             before = value[: value.rfind(",") + 1]  # the values of a sweep that are whole
             return [f"{key}={before}{file}" for file in group_files().get(key, []) if file not in before.split(",")]
@@ -76,10 +80,16 @@ def settings(prefix: str, **_: Any) -> Iterable[str]:
     return []
 
 
+def _own(line: str) -> Path | None:
+    """Return the folder of the user's own config files that a command line names, or the usual one."""
+    named = re.search(rf"\b{KEY}=(\S+)", line)
+    return Path(named[1]) if named else usual_dir()
+
+
 def _keys(group: str, added: bool) -> set[str]:
     """Return the keys that the files of a group have, and for `+GROUP.` all flags that fairseq has there."""
-    texts = [(CONFIG_DIR / group / f"{file}.yaml").read_text(encoding="utf-8") for file in group_files().get(group, [])]
-    keys = {key for text in texts for key in KEY.findall(text)} if group != "recipe" else set()
+    texts = [group_file(group, file).read_text(encoding="utf-8") for file in group_files().get(group, [])]
+    keys = {key for text in texts for key in KEYS.findall(text)} if group != "recipe" else set()
     if added and group in FLAG_GROUPS:
         command = "decoding" if group == "decoding" else "training"
         keys |= {name for name, lines in flags().items() if lines[-1].kinds[command] in ("identity", "how", "content")}

@@ -7,7 +7,7 @@ from tabulate import tabulate
 
 from bleuprint.config.differences import differing, flat
 from bleuprint.files import Damaged, sentence, visible
-from bleuprint.plan.explain import dotted
+from bleuprint.plan.explain import OTHERS, dotted
 from bleuprint.record.provenance import Record, base, find, read, shown
 from bleuprint.report.facts import on_test
 from bleuprint.report.gather import placed, read_run
@@ -16,7 +16,7 @@ from bleuprint.report.groups import metrics as all_metrics
 from bleuprint.report.translations import finest_metric, hypotheses, most_changed, same_test
 
 # Keys of a slice that only say that a stage before differs
-PARENTS = ("parent", "parents", "ensemble", "test", "tuned")
+PARENTS = ("parent", "parents", "ensemble", "test", "tuned", *(key.partition(".")[0] for key in OTHERS))
 FILES = 3  # named at most, of those that differ in a stage
 
 
@@ -61,6 +61,10 @@ def keys(known: list[Record]) -> list[str]:
             continue
         changed = differing([{key: value for key, value in one.items() if key not in PARENTS} for one in slices])
         lines += [f"{stage}: {dotted(stage, key)}: {_arrow(values)}" for key, values in changed.items()]
+        others = differing(slices)
+        lines += [f"{stage}: {note}" for key, note in OTHERS.items() if key in others and key != "tuned.own"]
+        if "start.model" in others:
+            lines += [f"{stage}: {line}" for line in _starts(known, [one.get("start") for one in slices])]
     models = [sorted(Path(entry["folder"]).name for entry in record.get("ensemble", [])) for record in known]
     lines += [f"decoding: models of the ensemble: {_arrow(models)}"] if models[0] != models[1] else []
     tests = [record.get("tests", {}) for record in known]
@@ -70,6 +74,20 @@ def keys(known: list[Record]) -> list[str]:
             words = ["absent" if text is None else "there" for text in texts]
             lines.append(f"corpus.tests.{name}: {'another text' if all(texts) else _arrow(words)}")
     return lines or ["the same"]
+
+
+def _starts(known: list[Record], starts: list[Any]) -> list[str]:
+    """Return a line on each key in which the trainings that two runs start from differ; none where one has no such."""
+    slices = [
+        other["slice"]
+        for record, start in zip(known, starts, strict=True)
+        for other in record.get("ancestors", [])
+        if start and other["stage"] == "training" and other["folder"].endswith(start["model"])
+    ]
+    if len(slices) != len(known):
+        return []
+    changed = differing([{key: value for key, value in one.items() if key not in PARENTS} for one in slices])
+    return [f"of that model: {dotted('training', key)}: {_arrow(values)}" for key, values in changed.items()]
 
 
 def _test_text(stages: dict[str, Any]) -> dict[str, Any]:

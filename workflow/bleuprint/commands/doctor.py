@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -21,7 +22,7 @@ from bleuprint.machine.device import uses_bf16, uses_gpu
 from bleuprint.machine.memory import ended, limit
 from bleuprint.plan.costs import refusal, target_tokens, training_memory, update_freq, weights
 from bleuprint.plan.explain import to_compute
-from bleuprint.plan.fairseq_flags import PLUGIN
+from bleuprint.plan.fairseq_flags import user_dir_now
 from bleuprint.plan.keys import Plan, Stage
 from bleuprint.training import kept
 from bleuprint.widths import columns, shorten
@@ -128,8 +129,9 @@ def costs(plan: Plan, missing: Missing, threads: int) -> tuple[list[list[str]], 
         if ("training", key) not in missing:
             continue
         experiment = stage.experiment
-        tokens = target_tokens(experiment)
-        words = (*argv(experiment.model.flags() | experiment.training.flags()), str(experiment.text.subwords))
+        tokens = target_tokens(experiment, plan.continued(key))
+        flags = argv(experiment.model.flags() | experiment.training.flags())
+        words = (*flags, str(experiment.text.subwords), *(experiment.model.plugin or ()))
         if words not in timed:
             timed[words] = steps(stage, threads)
         found = timed[words]
@@ -137,11 +139,12 @@ def costs(plan: Plan, missing: Missing, threads: int) -> tuple[list[list[str]], 
             wrong.append(f"{key} could not be timed: {found}")
             continue
         updates = tokens / (experiment.training.max_tokens * update_freq(experiment.training))
-        time = tqdm.format_interval(tokens / found["tokens_per_second"])
+        at_most = "at most " if experiment.training.patience else ""
+        time = at_most + tqdm.format_interval(tokens / found["tokens_per_second"])
         half = experiment.training.fp16 and uses_gpu(experiment.runtime)
         size = (STATE + COPY if half else STATE) * found["parameters"]
         speed, checkpoint = f"{found['tokens_per_second']:,.0f}", _bytes(size)
-        rows.append([key, f"{updates:,.0f}", speed, time, checkpoint])
+        rows.append([key, f"{at_most}{updates:,.0f}", speed, time, checkpoint])
     return rows, wrong
 
 
@@ -153,24 +156,25 @@ def steps(stage: Stage, threads: int) -> dict[str, float] | str:
         threads: CPU threads.
     """
     experiment = stage.experiment
-    words = argv(experiment.model.flags() | experiment.training.flags() | {"user_dir": PLUGIN})
-    order = {"words": words, "types": experiment.text.subwords, "max_tokens": experiment.training.max_tokens}
+    order: dict[str, Any] = {"types": experiment.text.subwords, "max_tokens": experiment.training.max_tokens}
     order |= {"gpu": uses_gpu(experiment.runtime)}
     order |= {"fp16": experiment.training.fp16, "bf16": uses_bf16(experiment.training, experiment.runtime)}
-    result = subprocess.run(
-        [sys.executable, "-m", "bleuprint.machine.timed"],
-        input=json.dumps(order),
-        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-        capture_output=True,
-        text=True,
-    )
+    with user_dir_now(experiment.model.plugin) as user_dir:
+        order["words"] = argv(experiment.model.flags() | experiment.training.flags() | {"user_dir": user_dir})
+        result = subprocess.run(
+            [sys.executable, "-m", "bleuprint.machine.timed"],
+            input=json.dumps(order),
+            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+            capture_output=True,
+            text=True,
+        )
     if result.returncode != 0:
         return (result.stderr.strip().splitlines() or [f"it {ended(result.returncode)}"])[-1]
     found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
     return found
 
 
-def refuse(plan: Plan, missing: Missing, threads: int, elsewhere: bool = False) -> None:
+def refuse(plan: Plan, missing: Missing, threads: int, elsewhere: bool = False, submitted: bool = False) -> None:
     """Check, before the first job of a call, what doctor can check without downloading or computing anything.
 
     Args:
@@ -178,23 +182,31 @@ def refuse(plan: Plan, missing: Missing, threads: int, elsewhere: bool = False) 
         missing: what of it is to be computed.
         threads: CPU threads that a job may have.
         elsewhere: whether the commands run in environments of their own (conda), of which this one says nothing.
+        submitted: whether a scheduler starts them on other machines, whose memory and GPUs nothing here tells.
 
     Raises:
         SystemExit: something cannot work; with a sentence for each.
     """
     stages = {name for name, _ in missing}
-    rows = room(plan, missing)
+    rows = [row for row in room(plan, missing) if not submitted or row[0] != "memory"]
     if not elsewhere and stages & {"text", "training", "decoding"}:
         rows += [installation.compiled(), installation.programs()]
     if not elsewhere and stages & {"training", "decoding"}:
         rows.append(installation.gpu(plan))
-    if wrong := dict.fromkeys([said for _, _, said in rows if said] + refusals(plan, missing, threads)):
+    rows += installation.models(plan, _scorings(missing), gpu=not elsewhere)
+    trainings = [] if submitted else refusals(plan, missing, threads)
+    if wrong := dict.fromkeys([said for _, _, said in rows if said] + trainings):
         sys.exit("\n".join(f"bleuprint: {said}" for said in wrong))
+
+
+def _scorings(missing: Missing) -> list[str]:
+    return [key for name, key in sorted(missing) if name == "scoring"]
 
 
 def refusals(plan: Plan, missing: Missing, threads: int) -> list[str]:
     """Why trainings should not start here, each sentence once."""
-    found = [refusal(plan.stages[name][key].experiment, threads) for name, key in sorted(missing) if name == "training"]
+    trainings = [key for name, key in sorted(missing) if name == "training"]
+    found = [refusal(plan.stages["training"][key].experiment, threads, plan.continued(key)) for key in trainings]
     return list(dict.fromkeys(said for said in found if said))
 
 
@@ -206,7 +218,12 @@ def doctor(plan: Plan) -> int:
     """
     threads = plan.runtime.threads or len(os.sched_getaffinity(0))
     missing = to_compute(plan)
-    rows = [*installation.checks(plan), *room(plan, missing), *sources(plan, missing)]
+    rows = [
+        *installation.checks(plan),
+        *installation.models(plan, _scorings(missing)),
+        *room(plan, missing),
+        *sources(plan, missing),
+    ]
     table = [[what, found, "PROBLEM" if said else "ok"] for what, found, said in rows]
     terminal = columns(sys.stdout)
     names = max(len(what) for what, _, _ in rows)
@@ -219,7 +236,8 @@ def doctor(plan: Plan) -> int:
     wrong += failed
     if cost:
         if terminal:
-            cost = [[shorten(name, max(20, terminal - 52)), *others] for name, *others in cost]
+            others = 68 if any("at most" in time for _, _, _, time, _ in cost) else 52
+            cost = [[shorten(name, max(20, terminal - others)), *figures] for name, *figures in cost]
         print(f"\n{tabulate(cost, headers=headers, disable_numparse=True)}")
         print(f"\nWithout validation; timed just now on {'a GPU' if uses_gpu(plan.runtime) else f'{threads} threads'}.")
     elif no_gpu:

@@ -15,11 +15,13 @@ import yaml
 from bleuprint.commands.document_commands import commands, statuses
 from bleuprint.commands.document_flags import flag_tables
 from bleuprint.config import schema
-from bleuprint.config.compose import CONFIG_DIR, group_files
+from bleuprint.config.compose import CONFIG_DIR
+from bleuprint.config.groups import shipped
 from bleuprint.config.schema import corpus
 from bleuprint.config.schema.decoding import Grid
 from bleuprint.config.schema.section import Section
 from bleuprint.config.schema.text import SentencePiece
+from bleuprint.config.schema.translated import Noise, Translated
 from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.files import replacing
 from bleuprint.machine.environment import ROOT
@@ -79,6 +81,7 @@ def all_tables() -> dict[str, str]:
     scored = {file: values["metrics"] for file, values in files("scoring", root).items()}
     metrics = {f"{file}.{name}": keys for file, entries in scored.items() for name, keys in entries.items()}
     tables["metric"] = table(schema.Metric, {"": {}} | metrics)
+    tables |= {"translated": table(Translated), "noise": table(Noise)}
     tables["sentencepiece"] = table(SentencePiece, {"": settings("text", "iwslt14")["sentencepiece"]})
     return tables | flag_tables() | recipes(root) | {"commands": commands(), "statuses": statuses()}
 
@@ -136,15 +139,20 @@ def shown(value: Any) -> str:
 def groups(root: dict[str, Any]) -> str:
     """Return the table of the groups and their files."""
     lines = ["| group | its keys are | files |", "|---|---|---|"]
-    for group in group_files():
+    for group in shipped():
         section = GROUPS.get(group)
         keys = "keys of the other groups" if group == "recipe" else "bleuprint's"
         if section and issubclass(section, schema.Flags):
             own = ", ".join(f"`{key}`" for key in section.model_fields if key in section.own)
-            keys = f"flags of fairseq; {own} are bleuprint's" if own else "flags of fairseq"
+            keys = f"flags of fairseq; {own} {'are' if ',' in own else 'is'} bleuprint's" if own else "flags of fairseq"
         first, *others = [f"`{file}`" for file in in_order(group, root)]
         lines.append(f"| `{group}` | {keys} | {', '.join([f'{first} (default)', *others])} |")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _chosen(default: Any) -> list[tuple[str, str]]:
+    """Return the groups' files that an entry of a recipe's defaults names; a mere name is another recipe."""
+    return list(default.items()) if isinstance(default, dict) else [("recipe", default)]
 
 
 def recipes(root: dict[str, Any]) -> dict[str, str]:
@@ -159,7 +167,7 @@ def recipes(root: dict[str, Any]) -> dict[str, str]:
         path = CONFIG_DIR / "recipe" / f"{name}.yaml"
         comments = [line for line in path.read_text(encoding="utf-8").splitlines() if "@package" not in line]
         values = read(path)
-        chosen = [pair for each in values.get("defaults", []) for pair in each.items()]
+        chosen = [pair for each in values.get("defaults", []) for pair in _chosen(each)]
         choices = [f"`{group.removeprefix('override /')}={file}`" for group, file in chosen]
         lines.append(f"| `{name}` | {comments[0].lstrip('# ')} | {', '.join(choices) or 'the default ones'} |")
         if expected := values.get("expected"):
@@ -171,14 +179,14 @@ def recipes(root: dict[str, Any]) -> dict[str, str]:
 def in_order(group: str, root: dict[str, Any]) -> list[str]:
     """Return the names of a group's files, the default one first."""
     (default,) = (entry[group] for entry in root["defaults"] if group in entry)
-    return sorted(group_files()[group], key=lambda file: (file != default, file))
+    return sorted(shipped()[group], key=lambda file: (file != default, file))
 
 
 def files(group: str, root: dict[str, Any]) -> Files:
     """Return what each file of a group sets, and the recipes for keys that no file sets."""
     values: Files = {file: settings(group, file) for file in in_order(group, root)}
     in_files = {key for one in values.values() for key in one}
-    for recipe in group_files()["recipe"]:
+    for recipe in shipped()["recipe"]:
         keys = read(CONFIG_DIR / "recipe" / f"{recipe}.yaml").get(group, {})
         if extra := {key: value for key, value in keys.items() if key not in in_files}:
             values[f"recipe={recipe}"] = extra

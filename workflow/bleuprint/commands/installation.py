@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import shutil
+from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bleuprint.machine.device import gpus, uses_gpu
 from bleuprint.machine.environment import PACKAGES, ROOT, nvidia
 from bleuprint.plan.costs import NO_GPU
 from bleuprint.plan.keys import Plan
+from bleuprint.scoring import comet
 
 LOCK = ROOT / "envs" / "requirements.lock"
 COMPILED = ("data/data_utils_fast", "data/token_block_utils_fast", "libbleu")
@@ -68,6 +70,25 @@ def programs() -> Row:
     names = ", ".join(missing)
     problem = f"{names}: not found; activate the environment, or: make env (flock is in util-linux)."
     return "programs", f"missing: {names}", problem
+
+
+def models(plan: Plan, keys: Collection[str], gpu: bool = True) -> list[Row]:
+    """Check that COMET can score here, if one of the scoring stages `keys` asks for it.
+
+    Args:
+        plan: what is asked for.
+        keys: the folders of the scoring stages that are to be computed.
+        gpu: whether to ask its torch for the GPU, if the plan uses one.
+
+    Raises:
+        DataError: a model's files are missing or damaged.
+    """
+    asked = {
+        name: model for key in keys for name, model in plan.stage("scoring", key).experiment.scoring.models.items()
+    }
+    if not asked:
+        return []
+    return [("COMET", comet.version() or "missing", comet.unusable(asked, gpu and uses_gpu(plan.runtime)))]
 
 
 def gpu(plan: Plan) -> Row:

@@ -10,6 +10,7 @@ from bleuprint.config.stages import ALL
 from bleuprint.files import read_json
 from bleuprint.plan.keys import Plan
 from bleuprint.scoring.metrics import headline
+from bleuprint.training.stopped import stopped_early
 from bleuprint.widths import USUAL
 
 RESULTS = Path("results")
@@ -42,11 +43,12 @@ def ended(plan: Plan, rule: str, wildcards: dict[str, str]) -> str:
 
 
 def line(stage: str, key: str, facts: str) -> str:
-    """Return the stage, its folder and its facts, in two lines where one would be wider than usual terminals."""
+    """Return the stage, its folder and its facts; they begin a new line where one would be too wide for a terminal."""
     head = f"{stage:10}{key}:"
     if not facts:
         return head.removesuffix(":")
-    return f"{head} {facts}" if len(head) + 1 + len(facts) <= USUAL else f"{head}\n{'':10}{facts}"
+    first = facts.partition("\n")[0]
+    return f"{head} {facts}" if len(head) + 1 + len(first) <= USUAL else f"{head}\n{'':10}{facts}"
 
 
 def corpus(plan: Plan, key: str) -> str:
@@ -61,25 +63,36 @@ def text(plan: Plan, key: str) -> str:
     folder, experiment = RESULTS / "text" / key, plan.stages["text"][key].experiment
     facts = read_json(folder / "fingerprint.json")
     cleaning = read_json(folder / "cleaning.json")
-    kept, left_out = facts["lines"]["train"], sum(cleaning["left_out"].values())
+    mixture = cleaning.get("train")  # where train has pairs that a model has made, or both directions
+    kept = mixture["genuine"] if mixture else facts["lines"]["train"]
+    left_out = sum(cleaning["left_out"].values())
     sizes = [f"{facts['dictionary'][language]:,}" for language in (experiment.source, experiment.target)]
     # SentencePiece learns fewer pieces of a small text than it was asked for
     learnt = f"{experiment.text.merges:,} merges, " if experiment.text.segmenter == "subword_nmt" else ""
     often = experiment.text.segmentations
     learnt += f"{often} segmentations, " if often > 1 else ""
     dropped = f" ({left_out:,} left out)" if left_out else ""
+    dropped += f" and {mixture['made']:,} made" if mixture and mixture["made"] else ""
     if experiment.text.joined_dictionary:
         return f"{kept:,} pairs{dropped}, {learnt}{sizes[0]} types"
     return f"{kept:,} pairs{dropped}, {learnt}{' and '.join(sizes)} types"
 
 
 def training(plan: Plan, key: str) -> str:
-    """Return which checkpoint is the model, and the validation loss of a single one."""
+    """Return which checkpoint is the model, the validation loss of a single one, and whether it stopped early."""
     folder = RESULTS / "training" / key
-    picked = PICKED.findall((folder / "session.log").read_text(encoding="utf-8", errors="replace"))
+    log = (folder / "session.log").read_text(encoding="utf-8", errors="replace")
+    picked = PICKED.findall(log)
     if not picked:
         return "finished already"
-    choice, files = picked[-1]
+    when = stopped_early(log)
+    stop = f"\n{'':10}stopped early {when}" if when else ""
+    return _picked(plan, key, *picked[-1]) + stop
+
+
+def _picked(plan: Plan, key: str, choice: str, files: str) -> str:
+    """Return the checkpoints that make the model."""
+    folder = RESULTS / "training" / key
     if choice not in ("best", "last"):
         epochs = [int(epoch) for epoch in re.findall(r"\d+", files)]
         whole = len(epochs) > 2 and epochs == list(range(epochs[0], epochs[-1] + 1))

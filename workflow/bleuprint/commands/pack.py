@@ -6,8 +6,12 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from bleuprint.config.groups import KEY
+from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.files import DataError, read_json, replacing, sha256
+from bleuprint.record import own
 from bleuprint.record.provenance import NAME, RUNS, Record, base, find, read
+from bleuprint.training import plugins
 
 # Name in the archive → stage (None: the run's own folder) and file there
 CONTENTS: dict[str, tuple[str | None, str]] = {
@@ -88,8 +92,13 @@ def _paths(known: Record, root: Path, checkpoint: bool) -> dict[str, Path]:
         wanted["tuned.json"] = ("decoding", "tuned.json")
     if checkpoint:
         wanted["checkpoint.pt"] = ("training", "checkpoint.pt")
-    own = {"folder": f"{RUNS}/{known['run']}", "files": known["files"]}
-    places = {name: (known["stages"][stage] if stage else own, file) for name, (stage, file) in wanted.items()}
+        # What training.start_from finds beside it
+        wanted |= {Path(name).name: ("text", name) for name in known["stages"]["text"]["files"] if _of_vocabulary(name)}
+    itself = {"folder": f"{RUNS}/{known['run']}", "files": known["files"]}
+    places = {name: (known["stages"][stage] if stage else itself, file) for name, (stage, file) in wanted.items()}
+    places |= {name: (itself, name) for name in own.recorded(known)}
+    training = known["stages"]["training"]
+    places |= {name: (training, name) for name in training["files"] if name.startswith(f"{plugins.FOLDER}/")}
     for test, stages in known.get("tests", {}).items():
         places |= {f"tests/{test}/{name}": (stages[stage], name) for name, stage in TEST_CONTENTS.items()}
         places |= {f"tests/{test}/stages/{stage}.yaml": (part, "config.yaml") for stage, part in stages.items()}
@@ -97,6 +106,8 @@ def _paths(known: Record, root: Path, checkpoint: bool) -> dict[str, Path]:
         name = Path(other["folder"]).name
         places[f"ensemble/{name}.yaml"] = (other, "config.yaml")
         places |= {f"ensemble/{name}.pt": (other, "checkpoint.pt")} if checkpoint else {}
+    for other in known.get("ancestors", []):
+        places[f"ancestors/{other['stage']}/{Path(other['folder']).name}.yaml"] = (other, "config.yaml")
     paths = {}
     for name, (part, file) in places.items():
         path = root / part["folder"] / file
@@ -109,16 +120,33 @@ def _paths(known: Record, root: Path, checkpoint: bool) -> dict[str, Path]:
     return paths
 
 
+def _of_vocabulary(name: str) -> bool:
+    """Tell whether a file of the text stage is what its segmenter learnt, or a dictionary."""
+    return name in {segmenter.model for segmenter in SEGMENTERS.values()} or name.startswith("bin/dict.")
+
+
 def _readme(known: Record, folder: Path, checkpoint: bool) -> str:
     run = read_json(folder / "scores.json")
     scores = _scores(run)
     for name, test in run.get("tests", {}).items():
         scores += ["", f"On the further test set {name}, {test['sentences']:,} sentences:", *_scores(test)]
-    others = "checkpoint.pt    the model, as fairseq-generate reads it\n" if checkpoint else ""
+    others = ""
+    if checkpoint:
+        names = [name for name in known["stages"]["text"]["files"] if _of_vocabulary(name)]
+        others = "checkpoint.pt    the model, as fairseq-generate reads it, and training.start_from; beside it its\n"
+        others += f"                 dictionaries and its segmenter: {', '.join(Path(name).name for name in names)}\n"
+    if own.recorded(known):
+        others += f"config/          config files that are not bleuprint's; name the folder with {KEY}=config\n"
     if "tuned.json" in known["stages"]["decoding"]["files"]:
         others += "tuned.json       the beams and length penalties tried on the validation set, and the best\n"
+    if any(name.startswith(f"{plugins.FOLDER}/") for name in known["stages"]["training"]["files"]):
+        others += (
+            "plugin/          the plugins' code: name one of these folders as model.plugin, or as fairseq's user_dir\n"
+        )
     if known.get("ensemble"):
         others += "ensemble/        the trainings of the ensemble's other models\n"
+    if known.get("ancestors"):
+        others += "ancestors/       the keys of the stages of other runs that this one builds on\n"
     if known.get("tests"):
         others += "tests/           of each further test set the same files; its keys in its own stages/\n"
     return README.format(run=known["run"], scores="\n".join(scores), others=others)

@@ -62,9 +62,12 @@ def add(commands: Any, name: str, summary: str, **more: str) -> argparse.Argumen
 
 def add_plans(commands: Any) -> None:
     """Add the commands that take keys of the config, and the live table."""
-    usage = "bleuprint run [-h] [KEY=VALUE ...] [-- SNAKEMAKE'S OPTIONS AND TARGETS]"
+    usage = "bleuprint run [-h] [--on CLUSTER] [KEY=VALUE ...] [-- SNAKEMAKE'S OPTIONS AND TARGETS]"
     run = add(
         commands, "run", "run the pipeline: print the call of Snakemake that the keys mean, and make it", usage=usage
+    )
+    run.add_argument(
+        "--on", metavar="CLUSTER", help="a folder of profiles/, such as slurm, whose jobs a scheduler runs"
     )
     run.add_argument("config", nargs="*", metavar="KEY=VALUE", help=WORDS)
     explain = add(commands, "explain", "show which stages are shared, reused or computed, and why")

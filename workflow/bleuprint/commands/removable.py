@@ -21,8 +21,8 @@ from bleuprint.record.provenance import RUNS, find, job, logs
 RUN = "Runs. Their scores, config and record are lost; the report shows them until the next call:"
 OWN = "Stages that nothing else needs. Without its training a run cannot translate; its call computes all again:"
 CHECKPOINTS = (
-    "Checkpoints of finished trainings. The models stay, but these trainings cannot be continued with more epochs, and "
-    "start from the beginning if a model is lost:"
+    "Checkpoints of finished trainings. The models stay, but a training starts from the beginning if its model is "
+    "lost, and one whose model is an average cannot be continued with more epochs:"
 )
 ORPHANS = "Stages that no run in results/runs is made of. A call that needs one computes it again:"
 LEFTOVERS = "Unfinished files of processes that were killed:"

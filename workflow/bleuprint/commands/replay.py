@@ -5,20 +5,25 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 from bleuprint.commands.verify import drift
-from bleuprint.config.compose import ConfigError, experiments
+from bleuprint.config.compose import Choice, ConfigError, experiments
 from bleuprint.config.differences import differing
 from bleuprint.files import DataError, read_json, sha256, visible, write_json
 from bleuprint.machine.environment import ROOT, facts
+from bleuprint.plan.ancestors import portable, with_parents
 from bleuprint.plan.explain import dotted
 from bleuprint.plan.keys import planned
+from bleuprint.record import own, plugins
 from bleuprint.record.provenance import NAME, RUNS, Record, base, find, read
 from bleuprint.record.same import compared
 
 BEGUN = "replay.json"  # in the replay's folder: the run that it repeats
+MIRROR = "mirror"  # there: links to what several corpora have downloaded
 
 
 def replay(word: str, folder: Path | None, cores: int | None) -> int:
@@ -41,9 +46,12 @@ def replay(word: str, folder: Path | None, cores: int | None) -> int:
     if not scores.is_file() or sha256(scores) != known["files"]["scores.json"]["sha256"]:
         raise DataError(f"{scores} is not what was recorded, so there is nothing to compare with.")
     folder = folder or Path("replays", known["run"])
-    words = again(known, base(run))
+    words, mirrors = again(known, base(run)), offline(known, base(run), today(known, base(run)))
+    if len(mirrors) > 1:
+        words.append(f"runtime.mirror={_quoted(folder.absolute() / MIRROR)}")
     check(known, words)
     begin(folder, {"run": known["run"], "words": words})
+    gather(mirrors, folder / MIRROR)
     threads = known["stages"]["training"]["environment"].get("threads")
     cores = cores or threads or len(os.sched_getaffinity(0))
     if not snakemake(folder, words, cores):
@@ -65,23 +73,54 @@ def again(known: Record, root: Path) -> list[str]:
     Raises:
         DataError: today's config refuses the words.
     """
-    asked: list[str] = known["asked"]["words"]
-    try:
-        (choice,) = experiments({"overrides": asked})
-    except ConfigError as error:
-        raise DataError(f"{known['run']} is refused by today's config: {error}{_commit(known)}.") from None
-    corpus, runtime = choice.experiment.corpus, choice.experiment.runtime
+    choice = today(known, root)
     # A replay has one run, and no other group of the sweep as its baseline
-    words = [*asked, "report.baseline=null"]
+    words = [*portable(choice, root), *own.words(known, root / RUNS / known["run"]), "report.baseline=null"]
     if threads := known["stages"]["training"]["environment"].get("threads"):
         words.append(f"runtime.threads={threads}")
-    words += [f"corpus.{key}={_quoted(value)}" for key, value in corpus.relocated(root).items()]
-    downloads = root / known["stages"]["corpus"]["folder"] / "downloads"
-    if corpus.downloads() and downloads.is_dir():
-        words.append(f"runtime.mirror={_quoted(downloads)}")
-    elif runtime.mirror:
-        words.append(f"runtime.mirror={_quoted(root / runtime.mirror)}")
+    words += [f"scoring.{key}={_quoted(value)}" for key, value in choice.experiment.scoring.relocated(root).items()]
+    # The user's own folders may have been edited since
+    folders = [root / folder for folder in choice.experiment.model.plugin or ()]
+    if folders:
+        words.append(f"model.plugin={_quoted(list(map(str, plugins.recorded(known, root) or folders)))}")
+    if len(mirrors := offline(known, root, choice)) == 1:
+        words.append(f"runtime.mirror={_quoted(mirrors[0])}")
     return words
+
+
+def today(known: Record, root: Path) -> Choice:
+    """Return what today's config makes of the recorded words.
+
+    Raises:
+        DataError: it refuses them.
+    """
+    config = own.words(known, root / RUNS / known["run"])
+    try:
+        with chdir(root):
+            (choice,) = map(with_parents, experiments({"overrides": [*known["asked"]["words"], *config]}))
+    except ConfigError as error:
+        raise DataError(f"{known['run']} is refused by today's config: {error}{_commit(known)}.") from None
+    return choice
+
+
+def offline(known: Record, root: Path, choice: Choice) -> list[Path]:
+    """Return the folders that hold what was downloaded for the run's corpus and those of the runs that it builds on.
+
+    They are the corpora's own and, where one has none, the mirror that was named.
+    """
+    ancestors = (other for other in known.get("ancestors", []) if other["stage"] == "corpus")
+    folders = [root / other["folder"] / "downloads" for other in (known["stages"]["corpus"], *ancestors)]
+    own = [folder for folder in folders if folder.is_dir()]
+    mirror = choice.experiment.runtime.mirror
+    return [*own, root / mirror] if mirror and len(own) < len(folders) else own
+
+
+def gather(mirrors: Sequence[Path], folder: Path) -> None:
+    """Link the files of several mirrors in one folder, which `runtime.mirror` is; of two of a name the first counts."""
+    for path in (path for mirror in reversed(mirrors) for path in mirror.iterdir() if len(mirrors) > 1):
+        folder.mkdir(exist_ok=True)
+        (folder / path.name).unlink(missing_ok=True)
+        (folder / path.name).symlink_to(path.resolve())
 
 
 def _quoted(value: str | Path | list[str]) -> str:

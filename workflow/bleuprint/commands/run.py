@@ -10,9 +10,11 @@ import shlex
 import shutil
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
 from snakemake.cli import parse_args, parse_config
 from snakemake.exceptions import CliException, WorkflowError
 
@@ -24,22 +26,40 @@ from bleuprint.machine.environment import ROOT
 PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*\w")  # a key that Snakemake takes in front of the equals sign
 
 
-def run(words: list[str], options: list[str]) -> NoReturn:
+def run(words: list[str], options: list[str], cluster: str | None = None) -> NoReturn:
     """Print the call of Snakemake, and become it: signals, terminal and exit status are Snakemake's.
 
     Args:
         words: Hydra's overrides, as the shell hands them over.
         options: for Snakemake: its options, and targets.
+        cluster: the folder of profiles/ that says which scheduler runs the jobs; None: this machine runs them.
 
     Raises:
-        DataError: a word is not KEY=VALUE, `--config` is given twice, or Snakemake or its Snakefile is missing.
+        DataError: a word is not KEY=VALUE, `--config` is given twice, or Snakemake, its Snakefile, the profile or its
+            plugin is missing.
     """
-    arguments = call(words, options)
+    arguments = call(words, options if cluster is None else [*profile(cluster), *options])
     program = snakemake()
     # Not on standard output, which may be read by a program: `-- --dag | dot -Tsvg`
     print(visible(shlex.join(["snakemake", *arguments])), file=sys.stderr, flush=True)
     sys.stdout.flush()
     os.execv(program, [program, *arguments])
+
+
+def profile(cluster: str) -> list[str]:
+    """Return the option of Snakemake that reads a cluster's profile.
+
+    Raises:
+        DataError: there is none of that name, or the environment lacks the plugin that it needs.
+    """
+    folders = {path.parent.name: path.parent for path in sorted((ROOT / "profiles").glob("*/config.yaml"))}
+    clusters = {name: folder for name, folder in folders.items() if name != "default"}
+    if cluster not in clusters:
+        raise DataError(f"--on {cluster}: no such folder in {ROOT / 'profiles'}; choose from {', '.join(clusters)}.")
+    plugin = yaml.safe_load((clusters[cluster] / "config.yaml").read_text(encoding="utf-8"))["executor"]
+    if find_spec(f"snakemake_executor_plugin_{plugin.replace('-', '_')}") is None:
+        raise DataError(f"--on {cluster}: its plugin is not installed; run: make env EXTRAS=slurm")
+    return ["--workflow-profile", str(clusters[cluster])]
 
 
 def call(words: list[str], options: list[str]) -> list[str]:

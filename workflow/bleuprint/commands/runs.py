@@ -7,7 +7,7 @@ With --json it prints a list of objects, one a run, in the same order. Their fie
     tests      further test set → `sentences` and `scores` there
     date       when its scores were sealed, as 2026-11-27T08:15:00+00:00; null if that is unknown
     bytes      its folder and its stages, each file once; a stage that several runs share counts for each of them
-    missing    the stages whose folders are not there any more
+    missing    the stages whose folders are not there any more; `ancestors` means some of other runs that it builds on
     unsealed   the stages whose folders are there without a seal: not finished, or of an older version
     damaged    the stages whose files are missing or of another size than when they were sealed
 """
@@ -103,6 +103,7 @@ def row(folder: Path, run: Row) -> Row:
     paths |= {
         f"{stage} ({name})": [Path(folder)] for name, test in tests.items() for stage, folder in test["stages"].items()
     }
+    paths |= {"ancestors": list(map(Path, run["ancestors"]))} if run.get("ancestors") else {}
     states = {stage: min(map(_stage_state, folders)) for stage, folders in paths.items()}
     return (
         {key: run[key] for key in FACTS}

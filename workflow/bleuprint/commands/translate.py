@@ -13,11 +13,11 @@ from pathlib import Path
 from bleuprint.commands.trained import Trained, trained
 from bleuprint.config.flags import argv
 from bleuprint.config.segmenters import SEGMENTERS
-from bleuprint.decoding.convert import PLUGIN, POSITIONS, common, flags, obstacle, own_type, search
+from bleuprint.decoding.convert import POSITIONS, common, flags, obstacle, own_type, search, user_dir
 from bleuprint.decoding.converted import converted
 from bleuprint.files import DataError, visible
 from bleuprint.machine.memory import ended
-from bleuprint.text.segmenters import module, named
+from bleuprint.text.segmenters import module, named, spells_bytes
 from bleuprint.text.tokenise import RESERVED, tokens_of
 from bleuprint.text.tokenisers import TOKENISERS, sides
 
@@ -109,7 +109,8 @@ def fairseq_engine(run: Trained, beam: int | None) -> Engine:
     options = flags(run.config) | {"remove_bpe": SEGMENTERS[named(run.config)].remove_bpe}
     options |= {"beam": beam} if beam else {}
     source, target = run.languages
-    options |= {"source_lang": source, "target_lang": target, "buffer_size": 1, "cpu": True, "user_dir": PLUGIN}
+    options |= {"source_lang": source, "target_lang": target, "buffer_size": 1, "cpu": True}
+    options["user_dir"] = user_dir(run.config, run.folders["training"])
     place = common(run.folders)
     data, *checkpoints = (os.path.relpath(path, place) for path in (run.folders["text"] / "bin", *run.checkpoints))
     command = [sys.executable, "-m", "fairseq_cli.interactive", data, "--path", ":".join(checkpoints), *argv(options)]
@@ -118,11 +119,11 @@ def fairseq_engine(run: Trained, beam: int | None) -> Engine:
     process = subprocess.Popen(
         command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, encoding="utf-8", env=env, cwd=place
     )
-    numbers, restore = count(), module(named(run.config)).restore
+    numbers, restore, byte_fallback = count(), module(named(run.config)).restore, spells_bytes(run.config)
 
     def engine(sentences: list[list[str]]) -> Iterator[str]:
         for sentence, number in zip(sentences, numbers, strict=False):
-            yield restore(answer(" ".join(sentence), f"H-{number}\t"))
+            yield restore(answer(" ".join(sentence), f"H-{number}\t"), byte_fallback)
 
     def answer(sentence: str, mark: str) -> str:
         assert process.stdin is not None and process.stdout is not None

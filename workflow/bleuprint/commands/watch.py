@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from tqdm import tqdm
 
 from bleuprint.commands.alone import CURRENT, alive, current
 from bleuprint.config.stages import FURTHER, STAGES
+from bleuprint.files import DataError
+from bleuprint.machine import slurm
 from bleuprint.plan.explain import gathered
 from bleuprint.record import seal
 from bleuprint.training.progress import begins, fraction, metrics_of
@@ -24,6 +27,7 @@ TAIL = 200_000  # bytes read from the end of a training's log
 COLUMNS = ("run", "stage", "state", "epoch", "updates", "loss", "BLEU", "words/s", "left", "device")
 LESS = ("device", "words/s", "updates", "BLEU", "epoch")  # columns that a narrow terminal does without, in this order
 READABLE, GAP = 28, 2  # columns that a shortened name should have at least, and columns between two columns
+ANCESTOR = "ancestor's"  # before the stage of another run that the run builds on
 ORDER = (*FURTHER, *STAGES)  # in which a further test set goes through its stages
 SILENT = 10  # minutes without a new line in its log after which a stage counts as silent
 WAITING = b"(waiting for a free GPU)\n"  # the end of a log while bleuprint.machine.lease waits
@@ -36,7 +40,8 @@ class State:
 
     run: str
     stage: str
-    state: str  # waiting, running, silent (its log does not grow: it may have died), stopped, damaged or done
+    # waiting, queued (in SLURM), running, silent (its log does not grow: it may have died), stopped, damaged or done
+    state: str
     epoch: str = ""
     updates: str = ""
     loss: str = ""
@@ -50,14 +55,17 @@ class State:
         return list(vars(self).values())
 
 
-def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
+def state(run: dict[str, Any], running: bool, since: float = 0.0, jobs: Sequence[slurm.Job] = ()) -> State:
     """Return the progress of a run of current.json.
 
     Args:
         run: `run`, `stages`, `ensemble` (the folders of its other trainings), `tests` (further test set → stage →
-            folder), `max_epoch`, `max_update`.
+            folder), `max_epoch`, `max_update`, `at_most` (whether the training may end earlier), `ancestors` (the
+            folders of the stages of other runs that it builds on), `order` (of all its folders, each after those that
+            it is made from) and `limits` (folder of an ancestor's training → these three keys).
         running: whether Snakemake is still running.
         since: when this call of Snakemake began (seconds since 1970); logs of an earlier call do not count as work.
+        jobs: those of this call in SLURM that have not ended.
     """
     folders = {stage: Path(folder) for stage, folder in run["stages"].items()}
     trainings = [folders["training"], *map(Path, run.get("ensemble", []))]
@@ -70,6 +78,10 @@ def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
         begun += [
             (f"{stage} ({name})", Path(test[stage])) for name, test in tests.items() for stage in ORDER if stage in test
         ]
+    ancestors = [Path(folder) for folder in run.get("ancestors", []) if begun]
+    order = run.get("order", [])
+    begun += [(f"{ANCESTOR} {folder.parent.name}", folder) for folder in ancestors]
+    begun.sort(key=lambda one: order.index(str(one[1])) if str(one[1]) in order else len(order))
     open_stages = [(stage, folder) for stage, folder in begun if not seal.finished(folder)]
     stage, folder = open_stages[0] if open_stages else ("scoring", folders["scoring"])
     logs = sorted(folder.glob("*.log"), key=lambda log: log.stat().st_mtime)
@@ -83,7 +95,16 @@ def state(run: dict[str, Any], running: bool, since: float = 0.0) -> State:
     elif logs and logs[-1].stat().st_mtime >= since and not _tail(logs[-1]).endswith(WAITING):
         silent = (time.time() - logs[-1].stat().st_mtime) / 60
         word = "running" if silent < SILENT else f"silent {silent:.0f} min"
-    figures = _training(run, folders["training"] / "train.log", word == "running" and stage == "training")
+    job = next((job for job in jobs if job.comment.endswith(folder.name)), None)
+    if job is not None and word in ("waiting", "running") and not job.node:
+        word = "queued"
+    limits: dict[str, Any] = {key: run[key] for key in ("max_epoch", "max_update", "at_most") if key in run}
+    if stage == f"{ANCESTOR} training":
+        limits = run["limits"][str(folder)] | {"more": True}
+        folders["training"] = folder
+    figures = _training(limits, folders["training"] / "train.log", word == "running" and stage.endswith("training"))
+    if job is not None and job.node:
+        figures["device"] = f"{figures.get('device', '')} on {job.node}".lstrip()
     return State(run["run"], stage, word, **figures)
 
 
@@ -125,7 +146,9 @@ def _left(rows: list[dict[str, Any]], run: dict[str, Any]) -> str:
     first, last = (fraction(row, run["max_epoch"], run["max_update"]) for row in (rows[0], rows[-1]))
     if last <= first:
         return ""
-    return tqdm.format_interval((rows[-1]["wall_seconds"] - rows[0]["wall_seconds"]) / (last - first) * (1 - last))
+    seconds = (rows[-1]["wall_seconds"] - rows[0]["wall_seconds"]) / (last - first) * (1 - last)
+    bound = ">" if run.get("more") else "≤" if run.get("at_most") else ""
+    return f"{bound} {tqdm.format_interval(seconds)}".lstrip()
 
 
 def _tail(log: Path) -> bytes:
@@ -170,6 +193,14 @@ def line(row: State) -> str:
     return f"{row.run}: " + ", ".join([f"{row.stage} {row.state}", *figures])
 
 
+def _jobs(known: dict[str, Any]) -> list[slurm.Job]:
+    """Return the call's jobs in SLURM; none where SLURM does not answer, which ends no table."""
+    try:
+        return slurm.jobs(known["slurm"]) if known.get("slurm") else []
+    except DataError:
+        return []
+
+
 def watch(interval: float) -> None:
     """Show the runs of the current call of Snakemake until it ends; after it, show those of the last call once.
 
@@ -188,7 +219,8 @@ def watch(interval: float) -> None:
                 break
             running = alive(known)
             since = CURRENT.stat().st_mtime
-            states = [state(run, running, since) for run in known["runs"]]
+            jobs = _jobs(known) if running else []
+            states = [state(run, running, since, jobs) for run in known["runs"]]
             if console.is_terminal:
                 live.update(table(states, console.width), refresh=True)
             else:

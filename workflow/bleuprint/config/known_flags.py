@@ -14,6 +14,10 @@ TABLE = Path(__file__).with_suffix(".tsv")
 Command = Literal["training", "decoding"]  # fairseq-train, which the group model belongs to, too; fairseq-generate
 
 
+# Flags whose value is a name in one of fairseq's registries, to which plugins can add
+REGISTERED = frozenset({"arch", "criterion", "lr_scheduler", "optimizer", "task"})
+
+
 @dataclass(frozen=True)
 class Flag:
     """A line of the table: a flag, or some of its values (`value` is then a pattern with `*`)."""

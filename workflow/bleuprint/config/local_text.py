@@ -89,6 +89,23 @@ def local_file(prefix: str, language: str) -> Path:
     raise DataError(f"{prefix}.{language}: no such file, nor with {', '.join(SUFFIXES)} added; check {KEYS}")
 
 
+def monolingual_files(words: Prefixes, language: str) -> list[Path]:
+    """Return the files in one language that a key means, in order, with each pattern's matches in its place.
+
+    Raises:
+        DataError: a file does not exist, or a pattern has no matches.
+    """
+    paths = []
+    for word in [words] if isinstance(words, str) else words:
+        matches = (
+            sorted(_matches(word, language)) if PATTERN.search(word) and not _of_language(word, language) else [word]
+        )
+        if not matches:
+            raise DataError(f"{word}: no prefix matches that has a file in {language}; check corpus.translated.text")
+        paths += [local_file(prefix, language) for prefix in matches]
+    return paths
+
+
 def _of_language(prefix: str, language: str) -> Path | None:
     return _existing(f"{prefix}{ending}" for ending in _endings(language))
 
@@ -103,9 +120,13 @@ def _existing(names: Iterable[str]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-@cache
 def content_hash(path: Path) -> str:
     """Return the file's SHA-256, computed once per process."""
+    return _content_hash(path.absolute())  # a relative path is another file in another folder
+
+
+@cache
+def _content_hash(path: Path) -> str:
     return sha256(path)
 
 

@@ -4,15 +4,16 @@ import difflib
 import re
 from typing import Any, get_args, get_origin
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 from pydantic import ValidationError
 
-from bleuprint.config.groups import CONFIG_DIR, group_files
+from bleuprint.config.groups import group_file, group_files
 from bleuprint.config.schema import Experiment
 from bleuprint.config.words import as_hydra
 
-TOP_LEVEL = ["source", "target", "seed", "overrides"]
+TOP_LEVEL = ["source", "target", "seed", "overrides", "config_dir"]
 SPAN = re.compile(r"(\d+)(?:-|:|\.\.+|–)(\d+)")  # how people write a range of whole numbers
 TRIED = ("str", "float", "list[float]", "Tokenizers")
 LONGEST = 20  # numbers of a range that are written out in a message
@@ -49,10 +50,23 @@ def composing(error: Exception) -> str:
     if "Could not delete" in text:
         key, value = re.findall(r"'([^']+)'(?: is (.*) and not .*)?", text)[0]
         return f"~{key}: is {value}; write ~{key}" if value else f"~{key}: no such key, so nothing can be removed"
+    if isinstance(error, RecursionError):
+        return "defaults: config files name each other in a circle; leave one of these entries out"
+    if missing := re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", text):
+        return f"defaults: {no_file(missing[1], missing[2])}" if missing[1] in group_files() else text
+    if twice := re.match(r"Multiple values for (\w+)\.", text):
+        return f"{twice[1]}: chosen twice; in a recipe's defaults write override /{twice[1]}: NAME"
     wrong = re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text)
     if "Missing mandatory value" in text and wrong:
         return f'{wrong[1]}: needs a value; give it with overrides="{wrong[1]}=…"'
     return _no_nested_key(wrong[1]) if wrong else text
+
+
+def reading(error: yaml.YAMLError) -> str:
+    """Return one line for a file that is no YAML."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = f"{mark.name}, line {mark.line + 1}" if mark else "a config file"
+    return f"{where}: is no YAML: {problem or error}; correct it"
 
 
 def _no_nested_key(key: str) -> str:
@@ -89,7 +103,7 @@ def _takes(kind: Any, path: list[str]) -> bool:
 
 
 def _keys(group: str, file: str) -> set[str]:
-    values = OmegaConf.load(CONFIG_DIR / group / f"{file}.yaml")
+    values = OmegaConf.load(group_file(group, file))
     return {str(key) for key in values}
 
 

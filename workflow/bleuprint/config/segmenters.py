@@ -5,8 +5,9 @@ A new one is a module in text/ like text/bpe.py, the rules that learn and apply 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bleuprint.config.schema import Experiment
@@ -56,6 +57,15 @@ SEGMENTERS = {
 def segmenter(experiment: Experiment) -> Declared:
     """Return what there is to know of an experiment's segmenter."""
     return SEGMENTERS[experiment.text.segmenter]
+
+
+def of_text(config: Mapping[str, Any]) -> str:
+    """Return the name of the segmenter in the keys of a text stage.
+
+    Where the text has the subwords of another one, `segmenter` says which, and the segmenter's own keys which kind.
+    """
+    name = config.get("segmenter", "subword_nmt")
+    return name if isinstance(name, str) else "sentencepiece" if "sentencepiece" in config else "subword_nmt"
 
 
 def numbered(name: str, number: int) -> str:

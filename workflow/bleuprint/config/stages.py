@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bleuprint.config.languages import rules
 from bleuprint.config.segmenters import SEGMENTERS
 
 if TYPE_CHECKING:  # each job's start reads this table, and none needs pydantic for it
+    from bleuprint.config.compose import Choice
     from bleuprint.config.schema import Experiment
 
 Groups = Mapping[str, str]  # the file of each config group: `model` → `transformer`
@@ -20,7 +21,7 @@ class Others:
     """Stages of other experiments that a stage is made from as well."""
 
     stage: str
-    of: Callable[[Experiment], Mapping[str, Experiment]]  # a word for each experiment; none: nothing is added
+    of: Callable[[Choice], Mapping[str, Choice]]  # a word for each choice; none: nothing is added
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,17 @@ def _model_label(experiment: Experiment, groups: Groups) -> str:
 
 def _text(experiment: Experiment) -> dict[str, Any]:
     # `decontaminate` only where it is true: texts made before there was this key keep their names
-    removed = {"decontaminate": True} if experiment.corpus.decontaminate else {}
+    removed: dict[str, Any] = {"decontaminate": True} if experiment.corpus.decontaminate else {}
+    if removed and (test_sets := experiment.held_out()):
+        removed |= {"test_sets": test_sets}
     source, target, sides = experiment.source, experiment.target, experiment.text.tokenizers
     changed = rules(source, target, (sides.source, sides.target), experiment.text.lowercase)
-    return experiment.text.identity() | {"source": source, "target": target} | removed | changed
+    given = experiment.vocabulary
+    vocabulary = {"vocabulary": given.identity()} if given else {}
+    share = {"share": list(experiment.corpus.share)} if experiment.corpus.share else {}
+    translated = {"translated": experiment.corpus.translated.identity()} if experiment.corpus.translated else {}
+    further = removed | changed | vocabulary | share | translated
+    return experiment.text.identity() | {"source": source, "target": target} | further
 
 
 def _training(experiment: Experiment) -> dict[str, Any]:
@@ -69,18 +77,57 @@ def _decoding(experiment: Experiment) -> dict[str, Any]:
 SEGMENTING = ("learn_bpe", "learn_sentencepiece", "apply_bpe", "apply_sentencepiece")  # the jobs of all segmenters
 
 
-def _test_set(experiment: Experiment) -> dict[str, Experiment]:
-    return {"set": experiment} if experiment.test else {}
+def on_text_of_start(choice: Choice) -> bool:
+    """Tell whether a choice is trained on the very text of the model that it starts from."""
+    own, start = choice.experiment, choice.parents["start"].experiment
+    slices = [[STAGES[stage].slice(one) for stage in ("corpus", "text")] for one in (own, start)]
+    return slices[0] == slices[1] and own.corpus.translated == start.corpus.translated
 
 
-def _tuned(experiment: Experiment) -> dict[str, Experiment]:
-    """Return the experiment that tries the grid on the validation set for all further test sets, too."""
-    return {"own": experiment.on(None)} if experiment.test and experiment.decoding.tune else {}
+def _segmented(choice: Choice) -> dict[str, Choice]:
+    """Return the choice whose segmenter and dictionaries the text takes: that of the model that is trained further."""
+    start = choice.parents.get("start")
+    if start is None or choice.experiment.vocabulary is not None:
+        return {}
+    return _segmented(start) if on_text_of_start(choice) else {"of": start}
 
 
-def _ensemble(experiment: Experiment) -> dict[str, Experiment]:
+def _translated(choice: Choice) -> dict[str, Choice]:
+    """Return the choice whose model makes a part of the training pairs, on the text that it translates."""
+    return {"by": choice.parents["translator"]} if "translator" in choice.parents else {}
+
+
+def _genuine(choice: Choice) -> dict[str, Choice]:
+    """Return the choice whose corpus holds the text that is translated."""
+    return {"of": choice.parents["genuine"]} if "genuine" in choice.parents else {}
+
+
+def _start(choice: Choice) -> dict[str, Choice]:
+    return {"model": choice.parents["start"]} if "start" in choice.parents else {}
+
+
+def _test_set(choice: Choice) -> dict[str, Choice]:
+    return {"set": choice} if choice.experiment.test else {}
+
+
+def _tuned(choice: Choice) -> dict[str, Choice]:
+    """Return the choice that tries the grid on the validation set for all further test sets, too."""
+    experiment = choice.experiment
+    return (
+        {"own": replace(choice, experiment=experiment.on(None))} if experiment.test and experiment.decoding.tune else {}
+    )
+
+
+def member(seed: int) -> str:
+    """Return the word by which a choice with parents knows the choice of another seed of its ensemble."""
+    return f"seed {seed}"
+
+
+def _ensemble(choice: Choice) -> dict[str, Choice]:
+    experiment = choice.experiment
     seeds = sorted(experiment.decoding.ensemble)
-    return {str(seed): experiment.model_copy(update={"seed": seed}) for seed in seeds}
+    others = {seed: replace(choice, experiment=experiment.model_copy(update={"seed": seed})) for seed in seeds}
+    return {str(seed): choice.parents.get(member(seed), other) for seed, other in others.items()}
 
 
 # In the order in which a run goes through them
@@ -97,6 +144,7 @@ STAGES = {
         label=lambda experiment, groups: f"{groups['corpus']}-{experiment.source}-{experiment.target}",
         slice=_text,
         parents=("corpus",),
+        others={"segmenter": Others("text", _segmented), "translator": Others("decoding", _translated)},
         jobs=("tokenise", "check_text", *SEGMENTING, "binarise"),
         optional=SEGMENTING,
         files=(
@@ -115,8 +163,9 @@ STAGES = {
         label=_model_label,
         slice=_training,
         parents=("text",),
+        others={"start": Others("training", _start)},
         jobs=("train",),
-        files=("config.yaml", "checkpoint.pt", "metrics.jsonl"),
+        files=("config.yaml", "checkpoint.pt", "metrics.jsonl", "plugin/**/*"),
         recompute=("seal.json",),  # the model is taken from checkpoints/, as long as they are there
     ),
     "decoding": Declared(
@@ -148,8 +197,9 @@ FURTHER = {
         label=lambda experiment, groups: f"{experiment.test}-{experiment.source}-{experiment.target}",
         slice=lambda experiment: experiment.test_identity(),
         parents=("text",),
+        others={"genuine": Others("corpus", _genuine)},
         jobs=("fetch_test", "prepare_test"),
-        files=("config.yaml", "raw/*", "tokenized/*", "segmented/*", "bin/*"),
+        files=("config.yaml", "raw/*", "tokenized/*", "segmented/*", "bin/*", "checks.json"),
         recompute=("",),
     ),
 }

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -10,10 +11,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override, Quote, QuotedString, Sweep
 from hydra.errors import HydraException, OverrideParseException
 
-from bleuprint.config.groups import ConfigError, group_files
+from bleuprint.config.groups import KEY, ConfigError, group_files
 
 # Text that Hydra reads as one value in a list or a mapping; it makes numbers of "5" and "1e-3", as YAML should have
 PLAIN = re.compile(r"[\w./+@%*?|-]+")
+# An item of a list of overrides: in quotes, or its value may be a list, a mapping or a function such as range(1,3)
+QUOTED = re.compile(r"\"[^\"\\]*\"|'[^'\\]*'")
+ITEM = re.compile(rf"(?:{QUOTED.pattern}|\[[^\]]*\]|\{{[^}}]*\}}|\([^)]*\)|[^,\"'])+")
 
 
 def points(cli: Mapping[str, Any]) -> list[list[str]]:
@@ -37,8 +41,15 @@ def parsed(words: Iterable[str]) -> list[Override]:
     Raises:
         ConfigError: a word is no override.
     """
+    return [_parsed(word) for word in words]
+
+
+@cache
+def _parsed(word: str) -> Override:
+    """Parse one word; the points of a sweep share most of theirs."""
     try:
-        return OverridesParser.create().parse_overrides(list(words))
+        (override,) = OverridesParser.create().parse_overrides([word])
+        return override
     except OverrideParseException as error:
         raise ConfigError(
             f"{error.override}: cannot be read; write KEY=VALUE, or KEY=VALUE,VALUE for a sweep; "
@@ -52,7 +63,7 @@ def with_quotes(word: str) -> str:
     A list or a mapping that cannot be read stays as it is, and so does a key: they are mistakes.
     """
     key, _, value = word.partition("=")
-    text = f"{key}={QuotedString(value, Quote.single).with_quotes()}"
+    text = f"{key}={quoted(value)}"
     for candidate in (word, text) if value[:1] not in ("", "[", "{") else ():
         try:
             parsed([candidate])
@@ -60,6 +71,11 @@ def with_quotes(word: str) -> str:
             continue
         return candidate
     return word
+
+
+def quoted(text: str) -> str:
+    """Return a text as Hydra's grammar quotes it."""
+    return str(QuotedString(text, Quote.single).with_quotes())
 
 
 def as_hydra(value: Any) -> str:
@@ -76,7 +92,7 @@ def as_hydra(value: Any) -> str:
 def _item(value: Any) -> str:
     """Write a value inside a list or a mapping, where text may need quotes; elsewhere text is Hydra's already."""
     if isinstance(value, str) and not PLAIN.fullmatch(value):
-        return QuotedString(value, Quote.single).with_quotes()
+        return quoted(value)
     return as_hydra(value)
 
 
@@ -92,9 +108,27 @@ def hydra_words(cli: Mapping[str, Any]) -> list[str]:
             words += _overrides(value)
         elif isinstance(value, Mapping) and key in group_files():  # of a config file: several keys of a group
             words += [f"{key}.{inner}={as_hydra(item)}" for inner, item in value.items()]
+        elif key == KEY:  # a path, which may have any character
+            words.append(with_quotes(f"{key}={as_hydra(value)}"))
         else:
             words.append(f"{key}={as_hydra(value)}")
-    return words
+    return [_with_quoted_items(word) for word in words]
+
+
+def _with_quoted_items(word: str) -> str:
+    """Return an override whose list holds overrides with each quoted, as Hydra needs it: `x=[seed=1]`, `x=['seed=1']`.
+
+    A list without such an item stays as it is, and so do items that have quotes already.
+    """
+    key, _, value = word.partition("=")
+    if not (value.startswith("[") and value.endswith("]") and "=" in value) or "\\" in value:
+        return word
+    items = ITEM.findall(value[1:-1])
+    if ",".join(items) != value[1:-1] or all(QUOTED.fullmatch(item.strip()) for item in items):
+        return word
+    items = [item.strip() for item in items]
+    safe = (quoted(item) for item in items)
+    return f"{key}=[{','.join(own if QUOTED.fullmatch(own) else new for own, new in zip(items, safe, strict=True))}]"
 
 
 def _overrides(value: Any) -> list[str]:

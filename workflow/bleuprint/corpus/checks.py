@@ -6,15 +6,16 @@ normalised source is in train, with any translation. The figures of each file ar
 """
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from bleuprint.corpus.doubts import Doubt, doubts, leak_doubts, tell
+from bleuprint.corpus.doubts import doubts, leak_doubts, tell
 from bleuprint.corpus.leaks import Pair, leaks
 from bleuprint.corpus.monolingual import forms, raw_figures
-from bleuprint.corpus.oddities import figures, learn
+from bleuprint.corpus.oddities import Usual, figures, learn
 from bleuprint.files import read_json, write_json
 
 SAMPLE = 200_000  # training pairs to learn from, or up to twice as many
@@ -22,7 +23,11 @@ PARTS = ("train", "valid", "test")
 
 
 def check(
-    parts: Mapping[str, Iterable[str]], source: str, target: str, raw: Mapping[str, Iterable[str]] | None = None
+    parts: Mapping[str, Iterable[str]],
+    source: str,
+    target: str,
+    raw: Mapping[str, Iterable[str]] | None = None,
+    mixture: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return all figures of a parallel text.
 
@@ -31,6 +36,9 @@ def check(
         source: the source language.
         target: the target language.
         raw: the same of the corpus' raw files, where they are to be checked, too.
+        mixture: where train has more than genuine pairs, `train` of cleaning.json. Then each genuine pair counts once;
+            made pairs only count among those that are searched for held-out pairs, unless train has no others. Of
+            a text in both directions the first one is checked.
 
     Returns:
         `languages`; `parts`, part → figures as above; `examples`, part → figure → at most three pairs with their
@@ -39,13 +47,18 @@ def check(
     """
 
     def pairs(part: str) -> Iterator[Pair]:
-        return zip(parts[f"{part}.{source}"], parts[f"{part}.{target}"], strict=True)
+        lines = zip(parts[f"{part}.{source}"], parts[f"{part}.{target}"], strict=True)
+        if part == "valid" and mixture is not None and mixture["bidirectional"]:
+            # The second half is the first with its sides exchanged
+            return islice(lines, sum(1 for _ in parts[f"{part}.{source}"]) // 2)
+        return lines
 
+    train = Train(lambda: pairs("train"), mixture)
     names = [part for part in PARTS if f"{part}.{source}" in parts]
-    size = sum(1 for _ in pairs("train"))
-    usual = learn(islice(pairs("train"), 0, None, max(1, size // SAMPLE)))
-    checked = {part: figures(pairs(part), usual) for part in names}
-    for part, (counts, examples) in leaks(pairs("train"), {part: [*pairs(part)] for part in names[1:]}).items():
+    usual = train.usual()
+    checked = {part: figures(train.judged() if part == "train" else pairs(part), usual) for part in names}
+    held = {part: [*pairs(part)] for part in names[1:]}
+    for part, (counts, examples) in leaks(train.all(), held).items():
         checked[part] = checked[part][0] | counts, checked[part][1] | examples
     files = {
         name: raw_figures(raw[name], language)
@@ -63,28 +76,48 @@ def check(
     }
 
 
+@dataclass(frozen=True)
+class Train:
+    """The pairs of train, which are read several times."""
+
+    pairs: Callable[[], Iterator[Pair]]
+    mixture: Mapping[str, Any] | None  # as `check` takes it
+
+    def judged(self) -> Iterator[Pair]:
+        """Return the pairs that figures are of: the genuine ones, unless train has none."""
+        return self._of("genuine" if self.mixture is None or self.mixture["copies"] else "made")
+
+    def all(self) -> Iterator[Pair]:
+        """Return the pairs that are searched for held-out pairs."""
+        return self._of("genuine", "made")
+
+    def usual(self) -> Usual:
+        """Learn what is usual, in a large text from a sample."""
+        size = sum(1 for _ in self.judged())
+        return learn(islice(self.judged(), 0, None, max(1, size // SAMPLE)))
+
+    def _of(self, *kinds: str) -> Iterator[Pair]:
+        if self.mixture is None:
+            return self.pairs()
+        ranges = [span(self.mixture, kind) for kind in kinds]
+        return chain.from_iterable(islice(self.pairs(), *lines) for lines in ranges)
+
+
+def span(mixture: Mapping[str, Any], kind: str) -> tuple[int, int]:
+    """Return where the pairs of a kind, genuine or made, begin and end in train; each pair counts once.
+
+    Args:
+        mixture: `train` of cleaning.json.
+        kind: `genuine` or `made`.
+    """
+    genuine, copies = mixture["genuine"], mixture["copies"]
+    begin = genuine * copies
+    return (0, genuine if copies else 0) if kind == "genuine" else (begin, begin + mixture["made"])
+
+
 def warnings(checked: dict[str, Any]) -> list[str]:
     """Return a line for the terminal for each doubt, and for each part that leaks."""
     return [doubt.line() for doubt in (*doubts(checked), *leak_doubts(checked))]
-
-
-def doubts_of_test_set(files: Mapping[str, Sequence[str]], source: str, target: str) -> list[Doubt]:
-    """Return what is odd about a further test set.
-
-    Args:
-        files: `test.SOURCE`, `test.TARGET` and, of more references, `test.TARGET.1` and so on → lines.
-        source: the source language.
-        target: the target language.
-    """
-    figures = {name: raw_figures(lines, name.split(".")[1]) for name, lines in files.items()}
-    return doubts(
-        {
-            "languages": [source, target],
-            "parts": {"test": {"pairs": len(files[f"test.{source}"])}},
-            "files": {name: counts for name, (counts, _) in figures.items()},
-            "file_examples": {name: examples for name, (_, examples) in figures.items()},
-        }
-    )
 
 
 class Lines:
@@ -111,9 +144,10 @@ def main() -> None:
     parser.add_argument("--doubts", choices=["error", "warning"], default="warning", help="what a meaningless text is")
     arguments = parser.parse_args()
     raw = _files(arguments.raw) if arguments.raw and arguments.raw.is_dir() else None
-    checked = check(_files(arguments.text), arguments.source, arguments.target, raw)
-    if arguments.cleaning is not None:
-        checked["cleaning"] = read_json(arguments.cleaning)
+    cleaning = read_json(arguments.cleaning) if arguments.cleaning else {}
+    checked = check(_files(arguments.text), arguments.source, arguments.target, raw, cleaning.get("train"))
+    if cleaning:
+        checked["cleaning"] = cleaning
     write_json(arguments.output, checked)
     tell([*doubts(checked), *leak_doubts(checked)], arguments.doubts)
 

@@ -21,7 +21,10 @@ RULES = {
     "max_tokens": "text.max_tokens",
     "max_ratio": "text.max_ratio, which is for languages with about as many tokens",
     "long_token": "a token is longer than 1,000 characters",
-    "decontaminated": "in the validation or test set too, corpus.decontaminate",
+    "decontaminated": "in the validation set or a test set too, corpus.decontaminate",
+    "symbol": "the model wrote <unk>, or a token is like a symbol of fairseq",
+    "held_out": "the genuine side is in the validation set, or with corpus.decontaminate in the test set",
+    "ratio": "corpus.translated.ratio",
 }
 NAMES = {"valid": "validation"}  # of a part, where it is not the word itself
 INSIST = 'Correct the files, or train all the same: overrides="runtime.doubts=warning".'
@@ -40,6 +43,11 @@ class Doubt:
     def line(self) -> str:
         """Return the sentence as it is printed."""
         return f"{'Note' if self.level == 'note' else 'WARNING'}: {self.sentence}"
+
+
+def of_test_set(name: str, found: Sequence[Doubt]) -> list[Doubt]:
+    """Return doubts that name the further test set that they are about."""
+    return [Doubt(doubt.level, f"further test set {name}: {doubt.sentence}") for doubt in found]
 
 
 def tell(found: Sequence[Doubt], meaningless: str = "warning") -> None:
@@ -87,11 +95,13 @@ def leak_doubts(checked: Checked) -> Iterator[Doubt]:
 
 
 def _cleaned(checked: Checked) -> Iterator[Doubt]:
-    cleaning = checked.get("cleaning", {"pairs": 0, "left_out": {}})
-    if (kept := cleaning["pairs"] - sum(cleaning["left_out"].values())) < KEPT * cleaning["pairs"]:
-        reasons = ", ".join(f"{count:,} ({RULES[rule]})" for rule, count in cleaning["left_out"].items())
-        sentence = f"cleaning keeps only {kept:,} of {cleaning['pairs']:,} training pairs; left out: {reasons}"
-        yield Doubt("warning", sentence)
+    cleaning = checked.get("cleaning", {})
+    for kind, counts in (("training pairs", cleaning), ("pairs made by a model", cleaning.get("made", {}))):
+        pairs = counts.get("pairs", 0)
+        left_out = {rule: count for rule, count in counts.get("left_out", {}).items() if rule != "ratio"}
+        if (kept := pairs - sum(left_out.values())) < KEPT * pairs:
+            reasons = ", ".join(f"{count:,} ({RULES[rule]})" for rule, count in left_out.items())
+            yield Doubt("warning", f"cleaning keeps only {kept:,} of {pairs:,} {kind}; left out: {reasons}")
 
 
 def _sizes(checked: Checked) -> Iterator[Doubt]:

@@ -6,12 +6,13 @@ and keeps only letters, marks and digits.
 
 import html
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 FEW = 0.005  # share of a part up to which leaks hardly change a figure
 
 Pair = tuple[str, str]
+Held = tuple[str, ...]  # a source line and its translations, usually one
 Figures = dict[str, int]
 Examples = dict[str, list[dict[str, Any]]]
 EXAMPLES = 3  # that are shown of each figure
@@ -44,14 +45,17 @@ def normal_pair(pair: Pair) -> Pair:
     return normal(pair[0]), normal(pair[1])
 
 
-def example(number: int, pair: Pair) -> dict[str, Any]:
+def example(number: int, pair: Held) -> dict[str, Any]:
     """Return a pair to be shown, with the number of its line."""
     return {"line": number, "source": pair[0], "target": pair[1]}
 
 
-def leaks(train: Iterable[Pair], held: Mapping[str, list[Pair]]) -> dict[str, tuple[Figures, Examples]]:
-    """Count for each held-out part how many of its pairs are in train, and return the longest of these pairs."""
-    sources = {normal(source) for pairs in held.values() for source, _ in pairs}
+def leaks(train: Iterable[Pair], held: Mapping[str, Sequence[Held]]) -> dict[str, tuple[Figures, Examples]]:
+    """Count for each held-out part how many of its pairs are in train, and return the longest of these pairs.
+
+    A line with several translations is in train if it is there with one of them.
+    """
+    sources = {normal(pair[0]) for pairs in held.values() for pair in pairs}
     exact, normalised, sources_in_train = set(), set(), set()
     for pair in train:
         if (source := normal(pair[0])) in sources:
@@ -60,16 +64,26 @@ def leaks(train: Iterable[Pair], held: Mapping[str, list[Pair]]) -> dict[str, tu
             normalised.add((source, normal(pair[1])))
     results = {}
     for part, pairs in held.items():
-        leaking = [(number, pair) for number, pair in enumerate(pairs, 1) if normal_pair(pair) in normalised]
+        leaking = [
+            (number, (pair[0], target))
+            for number, pair in enumerate(pairs, 1)
+            if (target := _translation(pair, normalised)) is not None
+        ]
         longest = sorted(leaking, key=lambda numbered: -len(numbered[1][0]))[:EXAMPLES]
         counts = {
-            "in_train": sum(pair in exact for pair in pairs),
+            "in_train": sum(any((source, target) in exact for target in targets) for source, *targets in pairs),
             "in_train_normalised": len(leaking),
-            "source_in_train": sum(normal(source) in sources_in_train for source, _ in pairs),
+            "source_in_train": sum(normal(pair[0]) in sources_in_train for pair in pairs),
         }
         examples = {"in_train_normalised": [example(*numbered) for numbered in longest]} if longest else {}
         results[part] = counts, examples
     return results
+
+
+def _translation(pair: Held, train: Container[Pair]) -> str | None:
+    """Return the first translation with which a line is in train, whose pairs are normalised; None if it is not."""
+    source = normal(pair[0])
+    return next((target for target in pair[1:] if (source, normal(target)) in train), None)
 
 
 def without(train: list[Pair], held: Iterable[Pair]) -> list[Pair]:

@@ -1,10 +1,13 @@
 """Read and check line-aligned text files, published ones (Multi30k) and the user's own."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from bleuprint.corpus.packed import unpacked
 from bleuprint.files import DataError, decode_lines
 
+T = TypeVar("T")
 Parts = dict[str, list[str]]  # "train.de" → lines
 
 
@@ -57,6 +60,12 @@ def blank_lines(parts: Parts) -> list[str]:
             which = "1 line is" if blank == 1 else f"{blank:,} lines are"
             sentences.append(f"{name}: {which} blank, of {len(lines):,}; the set keeps them")
     return sentences
+
+
+def in_share(lines: Sequence[T], share: tuple[float, float] | None) -> list[T]:
+    """Return a part of the lines: `(0.5, 1)` is the second half; None: all."""
+    start, end = share or (0, 1)
+    return list(lines[int(start * len(lines)) : int(end * len(lines))])
 
 
 def hold_out(parts: Parts, languages: tuple[str, str], every: int) -> Parts:

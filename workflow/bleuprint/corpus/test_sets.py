@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from bleuprint.config import published
 from bleuprint.config.local_text import local_file, references
-from bleuprint.corpus.checks import doubts_of_test_set
-from bleuprint.corpus.doubts import tell
+from bleuprint.corpus.doubts import of_test_set, tell
 from bleuprint.corpus.fetch import fetch
+from bleuprint.corpus.further import doubts_of_test_set
 from bleuprint.corpus.lines import check_aligned
 from bleuprint.corpus.own_text import read_pair, read_side
 from bleuprint.files import DataError, exit_with_message, read_lines, replacing_folder, write_lines
@@ -35,7 +35,7 @@ def read(where: str, languages: tuple[str, str], mirror: Path | None = None) -> 
         The source lines, and the lines of each reference.
 
     Raises:
-        DataError: a file is missing, wrong or cannot be downloaded, or the sides differ in length.
+        DataError: a file is missing, wrong or cannot be downloaded, the sides differ in length, or nothing is in them.
     """
     own = not where.startswith(published.PREFIX)
     source, translations = _own(where, languages) if own else _published(where, languages, mirror)
@@ -97,6 +97,7 @@ def main() -> None:
     """Write a test set from the command line; bad input ends in one sentence."""
     parser = argparse.ArgumentParser(prog="bleuprint.corpus.test_sets", description=__doc__)
     parser.add_argument("--where", required=True, help="a prefix of files, or sacrebleu/NAME")
+    parser.add_argument("--name", help="what the user calls the set")
     parser.add_argument("--source", required=True, help="the source language")
     parser.add_argument("--target", required=True, help="the target language")
     parser.add_argument("--mirror", type=Path, help="folder searched before the network")
@@ -110,7 +111,8 @@ def main() -> None:
     names = [f"test.{arguments.target}{f'.{number}' if number else ''}" for number in range(len(translations))]
     parts = {f"test.{arguments.source}": source, **dict(zip(names, translations, strict=True))}
     if not arguments.where.startswith(published.PREFIX):  # of a published set nobody doubts
-        tell(doubts_of_test_set(parts, *languages), arguments.doubts)
+        found = of_test_set(arguments.name or arguments.where, doubts_of_test_set(parts, *languages))
+        tell(found, arguments.doubts)
     with replacing_folder(arguments.output) as folder:
         for name, lines in parts.items():
             write_lines(folder / name, lines)

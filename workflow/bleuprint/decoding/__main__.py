@@ -22,11 +22,12 @@ def main() -> None:
     parser.add_argument("--language", required=True, help="the target language")
     parser.add_argument("--tokenizer", choices=list(TOKENISERS), default="moses", help="what the text stage used")
     parser.add_argument("--segmenter", choices=list(SEGMENTERS), default="subword_nmt", help="likewise")
+    parser.add_argument("--no-byte-fallback", action="store_true", help="of SentencePiece: <0x41> is text")
     parser.add_argument("--tokens", type=Path, required=True, help="output: hypotheses as tokens")
     parser.add_argument("--text", type=Path, required=True, help="output: hypotheses detokenised")
     arguments = parser.parse_args()
     sentences = len(read_lines(arguments.references))
-    tokens = hypotheses(read_lines(arguments.generated), sentences, arguments.segmenter)
+    tokens = hypotheses(read_lines(arguments.generated), sentences, arguments.segmenter, not arguments.no_byte_fallback)
     tokens = [line if source else "" for line, source in zip(tokens, read_lines(arguments.source), strict=True)]
     write(tokens, arguments.language, arguments.tokenizer, arguments.tokens, arguments.text)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from bleuprint.config.known_flags import kind
 from bleuprint.files import DataError
+from bleuprint.training import plugins
 
 PLUGIN = Path(__file__).parents[1] / "fairseq_plugin"
 # The names of fairseq's Transformer architectures: of the models here ctranslate2 knows the Transformer only
@@ -136,13 +137,19 @@ def convert(config: dict[str, Any], folders: dict[str, Path], compute_type: str,
     model, data = (os.path.relpath(path, place) for path in (checkpoint, folders["text"] / "bin"))
     # In a process of its own: it loads fairseq and torch
     command = [sys.executable, "-m", "ctranslate2.converters.fairseq", "--model_path", model, "--data_dir", data]
-    command += ["--source_lang", config["source"], "--target_lang", config["target"], "--user_dir", str(PLUGIN)]
+    command += ["--source_lang", config["source"], "--target_lang", config["target"]]
+    command += ["--user_dir", str(user_dir(config, folders["training"]))]
     command += ["--output_dir", str(output.absolute())]
     command += [] if compute_type == "float32" else ["--quantization", compute_type]
     result = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=place)
     if result.returncode:
         words = result.stderr.strip().splitlines()
         raise DataError(f"ctranslate2 could not convert {checkpoint}: {words[-1] if words else result.returncode}")
+
+
+def user_dir(config: dict[str, Any], training: Path) -> Path:
+    """Return the --user-dir of a run's model: bleuprint's plugin, or that with the user's, in the training's folder."""
+    return plugins.user_dir(training.absolute()) if config["model"].get("plugin") else PLUGIN
 
 
 def common(folders: dict[str, Path]) -> Path:

@@ -10,13 +10,16 @@ from bleuprint.text.tokenisers import TOKENISERS
 HYPOTHESIS = re.compile(r"H-(\d+)\t[^\t]*\t(.*)")
 
 
-def hypotheses(generated: list[str], sentences: int, segmenter: str = "subword_nmt") -> list[str]:
+def hypotheses(
+    generated: list[str], sentences: int, segmenter: str = "subword_nmt", byte_fallback: bool = True
+) -> list[str]:
     """Return the best hypothesis of each sentence in the order of the source; fairseq sorts them by length.
 
     Args:
         generated: the lines of fairseq-generate's output file, for instance `generate-test.txt`.
         sentences: the number of sentences in that set.
         segmenter: what the text stage used; fairseq has joined its subwords.
+        byte_fallback: it spells characters that no subword has in bytes, if it is SentencePiece.
 
     Raises:
         DataError: a sentence is missing or unknown, or subwords are left.
@@ -36,7 +39,7 @@ def hypotheses(generated: list[str], sentences: int, segmenter: str = "subword_n
     for number, line in enumerate(ordered, 1):
         if joined.LEFT.search(line):
             raise DataError(f"hypothesis {number} still has subwords ({line!r}); decoding.remove_bpe must be auto.")
-    return [joined.restore(line) for line in ordered]
+    return [joined.restore(line, byte_fallback) for line in ordered]
 
 
 def write(hypotheses: list[str], language: str, tokenizer: str, tokens: Path, text: Path) -> None:

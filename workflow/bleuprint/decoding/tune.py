@@ -51,7 +51,9 @@ def bleu(tokens: list[str], references: list[str], tokenize: str = "none") -> tu
     return metric.corpus_score(tokens, [references]).score, str(metric.get_signature())
 
 
-def translated(command: list[str], point: Point, folder: Path, sentences: int, segmenter: str) -> list[str]:
+def translated(
+    command: list[str], point: Point, folder: Path, sentences: int, segmenter: str, byte_fallback: bool = True
+) -> list[str]:
     """Translate the validation set by `command` with a point's values, and return the hypotheses in its order.
 
     Raises:
@@ -61,7 +63,7 @@ def translated(command: list[str], point: Point, folder: Path, sentences: int, s
     print("++", shlex.join(words), flush=True)  # bash traces with ++ what a traced command starts
     if status := subprocess.run(words).returncode:
         raise DataError(f"{folder}: decoding the validation set {ended(status)}; its log says why.")
-    return hypotheses(read_lines(folder / f"generate-{SUBSET}.txt"), sentences, segmenter)
+    return hypotheses(read_lines(folder / f"generate-{SUBSET}.txt"), sentences, segmenter, byte_fallback)
 
 
 def tried(
@@ -72,6 +74,7 @@ def tried(
     models: list[str],
     segmenter: str = "subword_nmt",
     tokenize: str = "none",
+    byte_fallback: bool = True,
 ) -> Point:
     """Return a point with its `bleu`, `signature` and `models`; read from its file if these models were tried before.
 
@@ -83,6 +86,7 @@ def tried(
         models: SHA-256 of the checkpoints.
         segmenter: what the text stage used.
         tokenize: sacrebleu's tokeniser, for text that is not tokenised.
+        byte_fallback: as `hypotheses` takes it.
     """
     place = folder / "-".join(f"{key}{value}" for key, value in point.items())
     path = place / "bleu.json"
@@ -90,7 +94,8 @@ def tried(
         recorded: Point = read_json(path, keys=("bleu", "signature", "models"))
         if recorded["models"] == models:
             return recorded
-    score, signature = bleu(translated(command, point, place, len(references), segmenter), references, tokenize)
+    tokens = translated(command, point, place, len(references), segmenter, byte_fallback)
+    score, signature = bleu(tokens, references, tokenize)
     result = point | {"bleu": score, "signature": signature, "models": models}
     write_json(path, result)
     return result
@@ -107,13 +112,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="output: tuned.json, the points and the best")
     parser.add_argument("--flags", type=Path, required=True, help="output: the best point as flags")
     parser.add_argument("--segmenter", choices=list(SEGMENTERS), default="subword_nmt", help="what the text stage used")
+    parser.add_argument("--no-byte-fallback", action="store_true", help="of SentencePiece: <0x41> is text")
     parser.add_argument("--tokenize", default="none", help="sacrebleu's tokeniser, for text that is not tokenised")
     parser.add_argument("command", nargs="+", help="the command that translates")
     arguments = parser.parse_args()
     results, references = [], read_lines(arguments.references)
     models = [sha256(path) for path in arguments.models]
     for point in points(arguments.grid):
-        undone = arguments.segmenter, arguments.tokenize
+        undone = arguments.segmenter, arguments.tokenize, not arguments.no_byte_fallback
         results.append(tried(arguments.command, point, arguments.folder, references, models, *undone))
         print("beam {beam}, lenpen {lenpen}: BLEU {bleu:.2f} on the validation set".format(**results[-1]), flush=True)
     best = picked(results)

@@ -28,12 +28,15 @@ if "fairseq" in sys.modules:  # not where only checkpoints are read
     rdrop.install()
 
 if "fairseq_cli.train" in sys.modules:
-    from . import dropout, half, out_of_memory, resumable
+    from . import dropout, early_stopping, freezing, half, out_of_memory, resumable, start
 
+    early_stopping.install()
     resumable.install()
+    freezing.install()
     half.install()
     out_of_memory.install()
     dropout.install()
+    start.install()
 
 # A decoding has no --save-dir to read options from. The launcher sets cuBLAS's own variable, and only where
 # training.deterministic asks for the same bits; also commands that a decoding starts inherit it.

@@ -27,7 +27,7 @@ from bleuprint.training.epochs import prune
 from bleuprint.training.resume import BEFORE
 from bleuprint.training.save_dir import Options, read_options
 
-from . import bf16, loaders
+from . import bf16, early_stopping, loaders
 from .layers import NOTES
 
 SHARE = 100  # checkpoints within an epoch take at most one part in so many of the time
@@ -62,12 +62,15 @@ class Keeper:
         return time.monotonic() - self.saved >= SHARE * self.cost
 
     def train(self, train: Callable[..., Any]) -> Callable[..., Any]:
-        """Wrap fairseq's loop over an epoch: skip it if all updates have been computed already."""
+        """Wrap fairseq's loop over an epoch: skip it if the training had ended before."""
 
         def epoch(cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> Any:
             if task is not self.task:
                 self.begin(Path(cfg.checkpoint.save_dir), task)
             if trainer.get_num_updates() >= (cfg.optimization.max_update or float("inf")):
+                return [None], True
+            if early_stopping.stopped(cfg):
+                early_stopping.note_stop(cfg, trainer, epoch_itr)
                 return [None], True
             self.training = True
             try:
@@ -110,6 +113,8 @@ class Keeper:
 
         def after(cfg: Any, trainer: Any, task: Any, epoch_itr: Any, subsets: Any, end_of_epoch: bool) -> Any:
             losses, should_stop = validate_and_save(cfg, trainer, task, epoch_itr, subsets, end_of_epoch)
+            if should_stop and early_stopping.early(cfg, trainer, epoch_itr.epoch + end_of_epoch):
+                early_stopping.note_stop(cfg, trainer, epoch_itr)
             epoch_saved = end_of_epoch and epoch_itr.epoch % cfg.checkpoint.save_interval == 0
             if should_stop or epoch_saved:  # by fairseq
                 self.remove_epochs(cfg.checkpoint)

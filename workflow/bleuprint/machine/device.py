@@ -54,12 +54,17 @@ def uses_gpu(runtime: Runtime) -> bool:
     return runtime.device == "cuda" or (runtime.device == "auto" and bool(gpus()))
 
 
-def model_threads(runtime: Runtime, cores: int) -> int:
+def model_threads(runtime: Runtime, cores: int, submitted: bool = False) -> int:
     """Return the CPU threads of a training or decoding: all that it may have, or on a GPU its share of the cores.
 
     With its share, no more jobs start than there are GPUs; with `runtime.threads`, some would start only to wait.
+
+    Args:
+        runtime: for the device and the threads.
+        cores: of this machine, that jobs share.
+        submitted: whether a scheduler starts the jobs on other machines: they get what the config says.
     """
-    if not uses_gpu(runtime):
+    if submitted or not uses_gpu(runtime):
         return runtime.threads or cores
     return max(1, cores // max(1, len(gpus()) * runtime.jobs_per_gpu))
 

@@ -30,7 +30,9 @@ def notes(choice: Choice) -> list[tuple[str, str]]:
     codes = ((key, getattr(experiment, key)) for key in ("source", "target"))
     sentences = [("corpus", note) for key, code in codes if (note := unknown(key, code))]
     suited = SUITED.get(experiment.corpus.kind, {}).get("text")
-    if suited == choice.groups["text"] and not any(word.startswith("text=") for word in choice.overrides):
+    if "start" in choice.parents or experiment.vocabulary:
+        sentences.append(("text", "tokens, subwords and dictionaries as in the model that the training starts from"))
+    elif suited == choice.groups["text"] and not any(word.startswith("text=") for word in choice.overrides):
         sentences.append(("text", f"text={suited}, for your own text: cased, as people write it, SentencePiece"))
     sides = experiment.text.tokenizers
     for name, code in ((sides.source, experiment.source), (sides.target, experiment.target)):
@@ -46,7 +48,7 @@ def notes(choice: Choice) -> list[tuple[str, str]]:
 
 
 def check_choices(experiment: Experiment) -> None:
-    """Check that the config's tokeniser and metrics exist.
+    """Check that the config's tokeniser and metrics exist, and that a metric has the keys that it needs.
 
     Raises:
         ConfigError: one does not; the message names the choices.
@@ -56,6 +58,8 @@ def check_choices(experiment: Experiment) -> None:
         _check("text.tokenizer" if one else f"text.tokenizer.{side}", name, TOKENISERS)
     for name, metric in experiment.scoring.metrics.items():
         _check(f"scoring.metrics.{name}.metric", metric.metric, METRICS)
+        if problem := METRICS[metric.metric].problem(metric):
+            raise ConfigError(f"scoring.metrics.{name}.{problem}")
 
 
 def _check(key: str, value: str, choices: Collection[str]) -> None:

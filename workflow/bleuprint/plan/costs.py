@@ -19,6 +19,9 @@ WORKING = 16  # bytes of a weight while training: itself, Adam's two moments and
 VOCABULARY = 12
 CHANNEL = 60
 NO_GPU = "runtime.device=cuda: no GPU is visible here; use runtime.device=auto or a machine with one."
+HEADROOM = 2.0  # times what is estimated is asked of a scheduler
+LEAST_MB = 8000
+SET_UP = 30  # minutes for starting, validating and saving
 CROSS = 1.5  # a decoder layer, which also attends to the source, as a multiple of an encoder layer
 
 
@@ -36,6 +39,25 @@ def training_memory(experiment: Experiment) -> float:
     return (PROCESS + WORKING * weights(experiment) + batch) * processes
 
 
+def memory_mb(experiment: Experiment) -> int:
+    """Return the megabytes that a training should ask a scheduler for, with head-room."""
+    return max(LEAST_MB, round(HEADROOM * training_memory(experiment) / 2**20))
+
+
+def minutes(experiment: Experiment, threads: int, continued: Experiment | None = None) -> int:
+    """Return the minutes that a training should ask a scheduler for, with head-room; on a GPU all that it may have.
+
+    Args:
+        experiment: the training's.
+        threads: CPU cores that it has.
+        continued: that of the training that it continues.
+    """
+    most = experiment.runtime.time_limit
+    if device.uses_gpu(experiment.runtime):
+        return most
+    return min(most, SET_UP + round(HEADROOM * cpu_seconds(experiment, threads, continued) / 60))
+
+
 def weights(experiment: Experiment) -> int:
     """Estimate how many weights the experiment's model multiplies: all but the input embeddings."""
     model = experiment.model
@@ -51,28 +73,35 @@ def update_freq(training: Training) -> int:
     return int(value[-1] if isinstance(value, list | tuple) else value)
 
 
-def target_tokens(experiment: Experiment) -> int:
-    """Estimate how many target tokens the experiment's training processes."""
+def target_tokens(experiment: Experiment, continued: Experiment | None = None) -> int:
+    """Estimate how many target tokens the experiment's training processes, after the one that it continues."""
     training, lengths = experiment.training, []
     if training.max_update:
         lengths.append(training.max_update * training.max_tokens * update_freq(training))
     if training.max_epoch:
         lengths.append(training.max_epoch * experiment.corpus.training_pairs() * TOKENS_PER_PAIR)
-    return min(lengths)
+    return max(0, min(lengths) - (target_tokens(continued) if continued else 0))
 
 
-def cpu_seconds(experiment: Experiment, threads: int) -> float:
+def cpu_seconds(experiment: Experiment, threads: int, continued: Experiment | None = None) -> float:
     """Estimate the seconds of the experiment's training on a CPU, without validation.
 
     Args:
         experiment: for the model's size and the training's length.
         threads: CPU cores used.
+        continued: that of the training that it continues.
     """
-    return target_tokens(experiment) * 6 * weights(experiment) / (FLOPS_PER_CORE * threads)
+    return target_tokens(experiment, continued) * 6 * weights(experiment) / (FLOPS_PER_CORE * threads)
 
 
-def refusal(experiment: Experiment, threads: int) -> str | None:
-    """Return why a training should not start here, in one sentence with the way out; None if it may."""
+def refusal(experiment: Experiment, threads: int, continued: Experiment | None = None) -> str | None:
+    """Return why a training should not start here, in one sentence with the way out; None if it may.
+
+    Args:
+        experiment: the training's.
+        threads: CPU threads that it may have.
+        continued: that of the training that it continues.
+    """
     wanted = experiment.runtime.device
     if wanted == "cuda" and not device.gpus():
         return NO_GPU
@@ -83,11 +112,12 @@ def refusal(experiment: Experiment, threads: int) -> str | None:
             "training.bf16=true: this processor has no bf16 units, so that it would train slower than in float32; "
             'set it to auto or false, or insist with overrides="runtime.device=cpu".'
         )
-    seconds = cpu_seconds(experiment, threads)
+    seconds = cpu_seconds(experiment, threads, continued)
     if seconds <= PATIENCE:
         return None
+    about = "at most about" if experiment.training.patience else "about"
     return (
-        f"{experiment.model.arch} would train about {seconds / 86400:.1f} days on {threads} CPU cores, and no GPU is "
+        f"{experiment.model.arch} would train {about} {seconds / 86400:.1f} days on {threads} CPU cores, and no GPU is "
         'visible here; insist with overrides="runtime.device=cpu", or try recipe=cpu_iwslt14, recipe=cpu_small or '
         "recipe=demo."
     )

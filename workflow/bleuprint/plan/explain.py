@@ -12,16 +12,28 @@ import yaml
 from tabulate import tabulate
 
 from bleuprint.config.differences import differing, flat
-from bleuprint.config.stages import ALL, FURTHER
+from bleuprint.config.stages import ALL, FURTHER, STAGES
 from bleuprint.files import read_json
 from bleuprint.plan.keys import Plan, Run, Stage
-from bleuprint.record import seal
+from bleuprint.record import plugins, seal
 from bleuprint.widths import columns, wrapped
 
 RESULTS = Path("results")
 Folders = set[tuple[str, str]]  # stage and key
+Rows = list[list[str]]
 SHARED = re.compile(r", shared by (\d+)")  # in a cell
+HASH = re.compile("[0-9a-f]{64}")  # of a file
 KEYS = 5  # named at most, of those in which two folders differ
+# Keys of a slice that are hashes of stages of other runs, and what a difference in them means
+OTHERS = {
+    "test.set": "on another test set",
+    "tuned.own": "tuned with another training",
+    "start.model": "starting from another model",
+    "segmenter.of": "with the subwords of another text",
+    "translator.by": "with another model's translations",
+    "genuine.of": "of another corpus",
+    "test_sets": "without the pairs of other further test sets",
+}
 
 
 def finished(stage: str, key: str) -> bool:
@@ -125,6 +137,23 @@ def _rows(plan: Plan, run: Run, missing: Folders) -> list[list[str]]:
     for name, keys in run.tests.items():
         cells = {stage: _cell(plan, run, [(stage, key)], missing) for stage, key in keys.items()}
         rows.append([f"  on {name}", *(cells.get(stage, "") for stage in ALL)])
+    return rows + _family_rows(plan, run, run.family, missing)
+
+
+def _family_rows(plan: Plan, run: Run, family: Sequence[Mapping[str, Any]], missing: Folders, depth: int = 1) -> Rows:
+    """Return a row for each model that the run builds on, and for those that it builds on in turn."""
+    rows = []
+    for member in family:
+        cells = {}
+        if "folder" in member:
+            training = Path(member["folder"]).name
+            text = plan.stage("training", training).parents["text"]
+            keys = {"corpus": plan.stage("text", text).parents["corpus"], "text": text, "training": training}
+            cells = {stage: _cell(plan, run, [(stage, key)], missing) for stage, key in keys.items()}
+        name = Path(member["folder"]).name if "folder" in member else member["file"]
+        # tabulate strips white space
+        rows.append([f"└{'──' * (depth - 1)} {member['role']} {name}", *(cells.get(stage, "") for stage in STAGES)])
+        rows += _family_rows(plan, run, member.get("family", ()), missing, depth + 1)
     return rows
 
 
@@ -173,12 +202,15 @@ def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
             break
     if not keys:
         return f"the same keys as {near}, under another name"
-    notes = {
-        "test.set": "on another test set",
-        "parent": f"made from another {' or '.join(ALL[stage].parents)}",
-        "tuned.own": "tuned with another training",
-    }
+    notes = OTHERS | {"parent": f"made from another {' or '.join(ALL[stage].parents)}"}
+    if stage == "training":
+        notes |= plugins.versions(RESULTS / stage / near, one.experiment.model.plugin or ())
     above = [note for key, note in notes.items() if keys.pop(key, None)]
+    if files := [
+        key for key in keys if key.startswith("vocabulary.")
+    ]:  # beside the checkpoint that a training starts from
+        keys = {key: values for key, values in keys.items() if key not in files}
+        above = [OTHERS["segmenter.of"], *above]
     if stage in FURTHER and keys:  # hashes of files
         above, keys = ["another text", *above], {}
     words = [f"{dotted(stage, key)}={_value(here)} (there {_value(there)})" for key, (here, there) in keys.items()]
@@ -194,6 +226,8 @@ def dotted(stage: str, key: str) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, str) and HASH.fullmatch(value):
+        return f"{value[:8]}…"
     return "absent" if value is None else str(value)
 
 

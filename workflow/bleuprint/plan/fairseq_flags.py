@@ -12,16 +12,22 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from bleuprint.config.compose import CONFIG_DIR, ConfigError, experiments, group_files
+from bleuprint.config.compose import CONFIG_DIR, ConfigError, experiments
 from bleuprint.config.flags import argv, shell
+from bleuprint.config.groups import shipped
+from bleuprint.config.plugins import digests
 from bleuprint.config.schema import Experiment, Runtime
 from bleuprint.files import canonical, exit_with_message
 from bleuprint.machine.device import cpu_batch, uses_gpu
+from bleuprint.plan.plugins import place, problem, wrong_name
+from bleuprint.training import plugins
 
 PLUGIN = Path(os.path.relpath(Path(__file__).parents[1] / "fairseq_plugin"))
 TRAINING = "fairseq-train"
@@ -31,6 +37,7 @@ SHARING = ("bart", "mbart", "cmlm")  # architectures that share all embeddings u
 KNOWN = Path(sys.prefix) / "share" / "bleuprint" / "known-flags"
 
 Command = tuple[str, tuple[str, ...]]
+Plugins = tuple[str, ...]  # folders
 
 
 def preprocess(experiment: Experiment) -> str:
@@ -55,7 +62,8 @@ def train_how(experiment: Experiment, runtime: Runtime, folder: str) -> str:
     log: dict[str, Any] = {"log_format": "json", "log_interval": runtime.log_interval}
     log["tensorboard_logdir"] = f"{folder}/tensorboard" if runtime.tensorboard else None
     given = experiment.model.how_flags() | experiment.training.how_flags()
-    return shell({"user_dir": PLUGIN} | device_flags(experiment, runtime) | loading(runtime) | log | given)
+    user_dir = user_dir_of(experiment, folder)
+    return shell({"user_dir": user_dir} | device_flags(experiment, runtime) | loading(runtime) | log | given)
 
 
 def generate(experiment: Experiment) -> str:
@@ -63,12 +71,40 @@ def generate(experiment: Experiment) -> str:
     return shell(experiment.decoding.what_flags())
 
 
-def generate_how(experiment: Experiment, runtime: Runtime) -> str:
-    """Return the other flags of fairseq-generate; of a flag that is given twice the latter holds."""
+def generate_how(experiment: Experiment, runtime: Runtime, folder: str = "") -> str:
+    """Return the other flags of fairseq-generate; of a flag that is given twice the latter holds.
+
+    Args:
+        experiment: whose model decodes.
+        runtime: how.
+        folder: of the training, which holds the code of its plugins.
+    """
     how = device_flags(experiment, runtime) | loading(runtime) | experiment.decoding.how_flags()
     # What is drawn at random depends on which sentences are decoded together
     random = any(experiment.decoding.flags().get(key) for key in ("sampling", "retain_dropout"))
-    return shell({"user_dir": PLUGIN} | how | ({} if random else cpu_batch(experiment, runtime)))
+    return shell(
+        {"user_dir": user_dir_of(experiment, folder)} | how | ({} if random else cpu_batch(experiment, runtime))
+    )
+
+
+def user_dir_of(experiment: Experiment, folder: str) -> Path:
+    """Return the --user-dir of a training and of all that uses its model: bleuprint's plugin, or that with the user's.
+
+    Args:
+        experiment: with `model.plugin`, or without.
+        folder: of the training, which holds copies of the user's plugins.
+    """
+    return plugins.user_dir(Path(folder)) if experiment.model.plugin else PLUGIN
+
+
+@contextmanager
+def user_dir_now(folders: Sequence[str] | None) -> Iterator[Path]:
+    """Provide a --user-dir with the user's plugins as they are now, for as long as the block runs."""
+    if not folders:
+        yield Path(__file__).parents[1] / PLUGIN.name  # PLUGIN starts from the folder in which this was loaded
+        return
+    with TemporaryDirectory(prefix="bleuprint-") as temporary:
+        yield plugins.copy(folders, Path(temporary) / plugins.FOLDER)
 
 
 def device_flags(experiment: Experiment, runtime: Runtime) -> dict[str, Any]:
@@ -113,58 +149,80 @@ def parse(experiments: Iterable[Experiment]) -> None:
     Raises:
         ConfigError: with the parser's own words.
     """
-    wanted = {command for experiment in experiments for command in commands(experiment)}
-    unknown = sorted(command for command in wanted if not _mark(command).exists())
+    wanted: dict[Plugins, set[Command]] = {}
+    for experiment in experiments:
+        wanted.setdefault(tuple(experiment.model.plugin or ()), set()).update(commands(experiment))
+    for folders, those in wanted.items():  # plugins of several runs may register the same names
+        _parse_with(folders, those)
+
+
+def _parse_with(folders: Plugins, wanted: Iterable[Command]) -> None:
+    unknown = sorted(command for command in wanted if not _mark(command, folders).exists())
     if not unknown:
         return
-    for (program, _), complaint in zip(unknown, complaints(unknown), strict=True):
+    for (program, _), complaint in zip(unknown, complaints(unknown, folders), strict=True):
         if complaint is not None:
-            raise ConfigError(f"{program}: {complaint}; see {program} --help for its flags")
+            raise ConfigError(f"{program}: {complaint}")
     with contextlib.suppress(OSError):  # a read-only environment just asks again
         KNOWN.mkdir(parents=True, exist_ok=True)
         for command in unknown:
-            _mark(command).touch()
+            _mark(command, folders).touch()
 
 
-def complaints(commands: list[Command]) -> list[str | None]:
+def complaints(commands: list[Command], folders: Plugins = ()) -> list[str | None]:
     """Return the complaint of fairseq's parser about each command, or None.
 
+    Args:
+        commands: to be checked.
+        folders: of the user's plugins, whose architectures, criterions and flags fairseq then has, too.
+
     Raises:
-        ConfigError: fairseq cannot be loaded.
+        ConfigError: fairseq or a plugin cannot be loaded.
     """
     # In a process of its own: fairseq brings torch, and changes logging and Hydra's state
-    result = subprocess.run(
-        [sys.executable, "-m", "bleuprint.plan.fairseq_flags", "--parse"],
-        input=json.dumps(commands),
-        capture_output=True,
-        text=True,
-    )
+    with user_dir_now(folders) as user_dir:
+        order = {"commands": commands, "user_dir": str(user_dir), "plugins": folders}
+        program = [sys.executable, "-m", "bleuprint.plan.fairseq_flags", "--parse"]
+        result = subprocess.run(program, input=json.dumps(order), capture_output=True, text=True, errors="replace")
     if result.returncode != 0:
         raise ConfigError(f"fairseq could not be loaded to check its flags: {result.stderr.strip()[-500:]}")
-    answers: list[str | None] = json.loads(result.stdout.splitlines()[-1])
+    answer = json.loads(result.stdout.splitlines()[-1])
+    if isinstance(answer, str):
+        raise ConfigError(answer)
+    answers: list[str | None] = answer
     return answers
 
 
-def _mark(command: Command) -> Path:
-    text = canonical([version("ve-fairseq"), command])
+def _mark(command: Command, folders: Plugins = ()) -> Path:
+    text = canonical([version("ve-fairseq"), command, *([digests(folders)] if folders else [])])
     return KNOWN / hashlib.sha256(text.encode()).hexdigest()
 
 
-def _parse(command: Command) -> str | None:
+def _answer(order: dict[str, Any]) -> str | list[str | None]:
+    """Return fairseq's complaint about each command, or None; or a sentence on a plugin that cannot be loaded."""
+    folders, user_dir = order["plugins"], Path(order["user_dir"]).absolute()
+    if folders and (sentence := problem(user_dir, folders)):
+        return sentence
+    return [_parse((program, tuple(words)), user_dir, folders) for program, words in order["commands"]]
+
+
+def _parse(command: Command, user_dir: Path, folders: Sequence[str]) -> str | None:
     """Return fairseq's complaint about a command, or None."""
     from fairseq import options
 
     program, words = command
+    help_ = f"; see {program} --help for its flags"
     parser = options.get_training_parser() if program == TRAINING else options.get_generation_parser()
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            options.parse_args_and_arch(parser, ["data", "--user-dir", str(PLUGIN), *words])
+            flags = options.parse_args_and_arch(parser, ["data", "--user-dir", str(user_dir), *words])
     except SystemExit:
-        return _short(errors.getvalue().strip().splitlines()[-1].partition("error: ")[2])
-    except (ValueError, TypeError, SyntaxError, NameError, AssertionError) as error:
-        return f"{type(error).__name__}: {error}"
-    return None
+        return _short(errors.getvalue().strip().splitlines()[-1].partition("error: ")[2]) + help_
+    except Exception as error:  # also what plugins raise that add flags or fill in an architecture
+        where = place(user_dir.parent, folders, error) if folders else ""
+        return f"{type(error).__name__}: {error}{f'{where}; correct it' if where else help_}"
+    return wrong_name("training" if program == TRAINING else "decoding", vars(flags)) if folders else None
 
 
 def _short(complaint: str) -> str:
@@ -180,11 +238,11 @@ def _short(complaint: str) -> str:
 def main() -> None:
     """Entry point: check what stands on standard input (--parse), or all that config/ offers."""
     if "--parse" in sys.argv:
-        print(json.dumps([_parse((program, tuple(words))) for program, words in json.load(sys.stdin)]))
+        print(json.dumps(_answer(json.load(sys.stdin))))
         return
-    models = ",".join(group_files()["model"])
+    models = ",".join(shipped()["model"])
     try:
-        recipes = ",".join(group_files()["recipe"])
+        recipes = ",".join(shipped()["recipe"])
         parse(choice.experiment for choice in experiments({"recipe": recipes, "model": models}))
     except ConfigError as error:
         raise ConfigError(f"{CONFIG_DIR}: {error}") from None

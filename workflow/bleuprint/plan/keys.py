@@ -6,17 +6,19 @@ from typing import Any
 
 from bleuprint.config.compose import Choice, ConfigError, experiments
 from bleuprint.config.schema import Experiment, Runtime
-from bleuprint.config.segmenters import SEGMENTERS
+from bleuprint.config.segmenters import SEGMENTERS, segmenter
 from bleuprint.config.stages import ALL, FURTHER, STAGES, ancestors
 from bleuprint.files import canonical, exit_with_message, short_hash
+from bleuprint.plan.ancestors import lineage, portable, with_parents
 from bleuprint.plan.choices import check_choices, without_auto
 from bleuprint.plan.fairseq_flags import check
 from bleuprint.plan.lengths import check_lengths
 from bleuprint.plan.recipe import changed
+from bleuprint.plan.test_sets import check_test_sets
 
 # Overrides that the report need not name: they have columns of their own, or change no result
 LAST = list(STAGES)[-1]  # its key names a run: it is made of all the others
-UNNAMED = ("recipe=", "corpus=", "corpus.tests", "+corpus.tests", "model=", "seed=", "runtime.", "report.")
+UNNAMED = ("recipe=", "corpus=", "corpus.tests", "+corpus.tests", "model=", "seed=", "runtime", "report.")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Run:
     needs: tuple[tuple[str, str], ...]  # stage and key of all folders that it is made of, each after its parents
     ensemble: tuple[str, ...] = ()  # the keys of the trainings whose models decode together with its own
     tests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # further test set → stage → key
+    family: Sequence[Mapping[str, Any]] = ()  # the models that it builds on, as `_family` returns them
 
     def folder(self, stage: str) -> str:
         """Return the run's folder of that stage."""
@@ -82,6 +85,8 @@ class Run:
             }
             | ({"ensemble": [f"results/training/{key}" for key in self.ensemble]} if self.ensemble else {})
             | ({"tests": self.test_folders} if self.tests else {})
+            | ({"family": self.family} if self.family else {})
+            | ({"ancestors": [f"results/{stage}/{key}" for stage, key in self.ancestors]} if self.ancestors else {})
         )
 
     @property
@@ -93,8 +98,21 @@ class Run:
 
     @property
     def asked(self) -> str:
-        """Canonical JSON of the words that ask for this run alone, `how` included, and of each group's file."""
-        return canonical({"words": self.choice.overrides, "groups": self.choice.groups})
+        """Canonical JSON of the words that ask for this run alone, each group's file, and the user's own files."""
+        # A run's name means nothing in another folder
+        translated = self.choice.experiment.corpus.translated
+        asked = (self.choice.experiment.training.start_from, translated and translated.by)
+        named = self.choice.parents and any(isinstance(word, str) for word in asked)
+        words = portable(self.choice) if named else self.choice.overrides
+        own = {name: text for one in reversed(lineage(self.choice)) for name, text in one.own.items()}
+        return canonical({"words": words, "groups": self.choice.groups} | ({"config": own} if own else {}))
+
+    @property
+    def ancestors(self) -> list[tuple[str, str]]:
+        """Stage and key of the folders that it is made of and that belong to other choices, each after its parents."""
+        own = {*self.keys.items(), *(("training", key) for key in self.ensemble)}
+        own |= {item for keys in self.tests.values() for item in keys.items()}
+        return [need for need in self.needs if need not in own]
 
 
 @dataclass(frozen=True)
@@ -126,6 +144,48 @@ class Plan:
         """Return the folders of the models that decode in the folder `key`: the run's own, then its ensemble's."""
         stage = self.stage("decoding", key)
         return [f"results/training/{key}" for key in (stage.parents["training"], *stage.others.get("ensemble", ()))]
+
+    def start(self, key: str) -> str | None:
+        """Return the checkpoint that the training in the folder `key` starts from, or None."""
+        stage = self.stage("training", key)
+        if "start" in stage.others:
+            return f"results/training/{stage.others['start'][0]}/checkpoint.pt"
+        path = stage.experiment.training.start_file
+        return None if path is None else str(path)
+
+    def continued(self, key: str) -> Experiment | None:
+        """Return the experiment whose training the one in the folder `key` continues, or None."""
+        stage = self.stage("training", key)
+        if stage.experiment.training.reset or "start" not in stage.others:
+            return None
+        return self.stage("training", stage.others["start"][0]).experiment
+
+    def made(self, key: str) -> tuple[str, str] | None:
+        """Return the source and the target side of the pairs that a model makes for the text in `key`, or None."""
+        stage = self.stage("text", key)
+        if "translator" not in stage.others:
+            return None
+        decoding = stage.others["translator"][0]
+        (testset,) = self.stage("decoding", decoding).others["test"]
+        translator = self.stage("decoding", decoding).experiment
+        text = f"results/testset/{testset}/raw/test.{translator.source}"
+        sides = text, f"results/decoding/{decoding}/hypotheses.txt"
+        return sides if translator.source == stage.experiment.source else sides[::-1]
+
+    def vocabulary(self, key: str) -> tuple[str, dict[str, str]] | None:
+        """Return the segmenter's file and the dictionary of each language, where the text in `key` does not make them.
+
+        Another text has them, whose model is trained further, or they lie beside a checkpoint file.
+        """
+        stage = self.stage("text", key)
+        experiment = stage.experiment
+        languages = (experiment.source, experiment.target)
+        if "segmenter" in stage.others:
+            folder = f"results/text/{stage.others['segmenter'][0]}"
+            return f"{folder}/{segmenter(experiment).model}", {one: f"{folder}/bin/dict.{one}.txt" for one in languages}
+        if (known := experiment.vocabulary) is None:
+            return None
+        return str(known.segmenter), {one: str(known.dictionaries[one]) for one in languages}
 
     def tuned(self, key: str, *files: str) -> list[str]:
         """Return the paths of `files` of the tuning for the folder `key`; empty where nothing is tuned."""
@@ -186,9 +246,11 @@ def planned(cli: Mapping[str, Any]) -> Plan:
     Raises:
         SystemExit: with one sentence, if anything in it is wrong.
     """
-    choices = experiments(cli)
-    check(choice.experiment for choice in choices)
+    choices = [with_parents(choice) for choice in experiments(cli)]
+    check(one.experiment for choice in choices for one in lineage(choice))
     chosen = plan(choices)
+    testsets = chosen.stages["testset"].items()
+    check_test_sets((f"results/testset/{key}", stage.experiment) for key, stage in testsets)
     texts = [(run.folder("text"), run) for run in chosen.runs]
     texts += [(folders["testset"], run) for run in chosen.runs for folders in run.test_folders.values()]
     check_lengths((folder, run.choice.experiment) for folder, run in texts)
@@ -206,13 +268,12 @@ def plan(choices: Iterable[Choice]) -> Plan:
     runs: dict[str, Run] = {}
     stages: dict[str, dict[str, Stage]] = {name: {} for name in ALL}
     first: Experiment | None = None
-    for choice in choices:
+    for choice in map(with_parents, choices):
         first = first or choice.experiment
-        check_choices(choice.experiment)
         for section in ("runtime", "report"):
             if getattr(first, section) != getattr(choice.experiment, section):
                 raise ConfigError(f"{section}: cannot be swept, it does not change what is computed; give one value")
-        chosen = replace(choice, experiment=without_auto(choice.experiment))
+        chosen = _settled(choice)
         needs: dict[tuple[str, str], Stage] = {}
         made = {name: _stage(name, chosen, needs) for name in STAGES}
         tests = {
@@ -227,10 +288,75 @@ def plan(choices: Iterable[Choice]) -> Plan:
         name = f"{groups['recipe']}-{groups['model']}-seed{seed}-{keys[LAST][-8:]}"
         group = short_hash([groups["recipe"], groups["model"], _seedless(chosen.experiment)])
         ensemble = made["decoding"].others.get("ensemble", ())
-        run = runs.setdefault(name, Run(name, choice, keys, group, tuple(needs), ensemble, tests))
+        _check_texts(chosen.experiment, stages, [keys["training"], *ensemble])
+        family = _family(stages, keys["training"], ensemble)
+        run = runs.setdefault(name, Run(name, choice, keys, group, tuple(needs), ensemble, tests, family))
         if run.tests != tests:
             raise ConfigError("corpus.tests: cannot be swept, all runs may have several test sets; give one value")
     return Plan(list(runs.values()), stages)
+
+
+def _check_texts(experiment: Experiment, stages: Mapping[str, Mapping[str, Stage]], trainings: Sequence[str]) -> None:
+    """Check that all models of an ensemble were trained on one text, whose dictionaries they share.
+
+    Raises:
+        ConfigError: a model that makes a part of the text goes by the seed.
+    """
+    if len({stages["training"][key].parents["text"] for key in trainings}) > 1:
+        seeds = ",".join(map(str, experiment.decoding.ensemble))
+        raise ConfigError(
+            f"decoding.ensemble=[{seeds}]: each seed has a text of its own, as corpus.translated.by goes by the seed, "
+            "and models that decode together need one; name one seed there"
+        )
+
+
+def _family(
+    stages: Mapping[str, Mapping[str, Stage]], training: str, ensemble: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Return the models that a training builds on, the one it starts from and the one that made its text.
+
+    Args:
+        stages: all stages of the plan.
+        training: its key.
+        ensemble: the keys of the other trainings whose models decode with its own; what they start from follows.
+
+    Returns:
+        For each one its `role` (`starts from`, `continues` or `text translated by`), the `folder` of its training,
+        `words` that ask for it, and its own `family`; or, of a checkpoint file, the `role` and the `file`.
+    """
+    stage = stages["training"][training]
+    starts = "starts from" if stage.experiment.training.reset else "continues"
+    trainings = {starts: list(stage.others.get("start", ()))}
+    decodings = stages["text"][stage.parents["text"]].others.get("translator", ())
+    trainings["text translated by"] = [stages["decoding"][key].parents["training"] for key in decodings]
+    family: list[dict[str, Any]] = [
+        {
+            "role": role,
+            "folder": f"results/training/{key}",
+            "words": " ".join(stages["training"][key].choice.overrides),
+            "family": _family(stages, key),
+        }
+        for role, keys in trainings.items()
+        for key in keys
+    ]
+    path = stage.experiment.training.start_file
+    family += [{"role": starts, "file": str(path)}] if path else []
+    for key in ensemble:
+        seed = stages["training"][key].experiment.seed
+        others = [other for other in _family(stages, key) if other not in family]
+        family += [other | {"role": f"seed {seed} {other['role']}"} for other in others]
+    return family
+
+
+def _settled(choice: Choice) -> Choice:
+    """Return a choice and its parents with what they mean by each `auto`.
+
+    Raises:
+        ConfigError: no registry has a name, or the engine cannot decode as asked.
+    """
+    check_choices(choice.experiment)
+    parents = {word: _settled(parent) for word, parent in choice.parents.items()}
+    return replace(choice, experiment=without_auto(choice.experiment), parents=parents)
 
 
 def _stage(name: str, choice: Choice, needs: dict[tuple[str, str], Stage]) -> Stage:
@@ -238,10 +364,7 @@ def _stage(name: str, choice: Choice, needs: dict[tuple[str, str], Stage]) -> St
     declared, experiment = ALL[name], choice.experiment
     parents = {parent: _stage(parent, choice, needs).key for parent in declared.parents}
     others = {
-        key: {
-            word: _stage(other.stage, replace(choice, experiment=one), needs).key
-            for word, one in other.of(experiment).items()
-        }
+        key: {word: _stage(other.stage, other_choice, needs).key for word, other_choice in other.of(choice).items()}
         for key, other in declared.others.items()
     }
     # The first format is left out below the corpus, whose slice has always had it

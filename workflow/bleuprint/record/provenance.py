@@ -14,8 +14,9 @@ import yaml
 from bleuprint.config.stages import ALL, STAGES
 from bleuprint.files import DataError, read_json, read_lines, short_hash
 from bleuprint.machine.cuda import computed_on
-from bleuprint.record import seal
+from bleuprint.record import own, seal
 from bleuprint.training.save_dir import read_implementations
+from bleuprint.training.stopped import frozen, stopped_early
 
 FORMAT = 1
 NAME = "provenance.json"
@@ -33,6 +34,7 @@ def record(
     asked: dict[str, Any],
     ensemble: Sequence[Path] = (),
     tests: Mapping[str, Mapping[str, Path]] = NO_TESTS,
+    ancestors: Sequence[Path] = (),
 ) -> Record:
     """Return what provenance.json says of a run.
 
@@ -42,12 +44,14 @@ def record(
         asked: `words`, the overrides that ask for this run, and `groups`, the file of each config group.
         ensemble: the folders of the other trainings whose models took part in decoding.
         tests: further test set → stage → folder.
+        ancestors: the folders of the stages of other runs that it builds on.
 
     Returns:
         `format`, `run`, `asked`, `files` (of the run's folder: name → `sha256` and `bytes`) and `stages`, each with its
         `folder`, `slice` and that slice's `hash`, `jobs`, and of its seal when it was `sealed`, `environment` and
         `files`; with an ensemble also `ensemble`, the same of each of its other trainings, and
-        with further test sets `tests`, the same of each of their stages.
+        with further test sets `tests`, the same of each of their stages, and of a run that builds on others
+        `ancestors`, the same of each of their stages, with its `stage`.
 
     Raises:
         DataError: a stage is not sealed.
@@ -57,11 +61,15 @@ def record(
         further["tests"] = {
             name: {stage: _stage(stage, folder) for stage, folder in folders.items()} for name, folders in tests.items()
         }
+    if ancestors:
+        further["ancestors"] = [
+            {"stage": folder.parent.name} | _stage(folder.parent.name, folder) for folder in ancestors
+        ]
     return {
         "format": FORMAT,
         "run": run,
         "asked": asked,
-        "files": {name: seal.entry(RUNS / run / name) for name in RUN_FILES},
+        "files": {name: seal.entry(RUNS / run / name) for name in (*RUN_FILES, *own.names(RUNS / run))},
         "stages": {stage: _stage(stage, stages[stage]) for stage in STAGES},
     } | further
 
@@ -73,10 +81,10 @@ def logs(stage: str, folder: Path) -> list[Path]:
 
 
 def parts(known: Record) -> list[Any]:
-    """Return all stages of a record, those of further test sets, and the trainings of an ensemble's other models."""
+    """Return all stages of a record, also those of further test sets, of an ensemble's models and of other runs."""
     # In scores.json a further test set also has its scores
     tests = [stage for test in known.get("tests", {}).values() for stage in test.get("stages", test).values()]
-    return [*known["stages"].values(), *known.get("ensemble", []), *tests]
+    return [*known["stages"].values(), *known.get("ensemble", []), *known.get("ancestors", []), *tests]
 
 
 def _stage(stage: str, folder: Path) -> dict[str, Any]:
@@ -97,17 +105,21 @@ def job(log: Path) -> dict[str, Any]:
 
     Returns:
         Its `log`, its `commands` as the shell traced them, `seconds` and peak `memory` in MiB, or None, and, of a
-        training whose plugin has noted them, the `implementations` of the model's layers; on GPUs also these `gpus`,
-        each with its UUID and driver.
+        training whose plugin has noted them, the `implementations` of the model's layers, how many parameters were
+        `frozen`, and when and why it `stopped` early; on GPUs also these `gpus`, each with its UUID and driver.
     """
     seconds, memory = benchmark(log.with_suffix(".benchmark.tsv"))
     metrics = log.with_name("metrics.jsonl")
     if log.stem == "train" and metrics.exists():
         seconds = training_seconds([json.loads(line) for line in read_lines(metrics)]) or seconds
     facts = {"log": str(log), "commands": traced(log), "seconds": seconds, "memory": memory}
-    layers = read_implementations(log.with_name("checkpoints")) if log.stem == "train" else []
-    gpus = computed_on(_lines(log))
-    return facts | ({"implementations": layers} if layers else {}) | ({"gpus": gpus} if gpus else {})
+    lines = _lines(log)
+    noted: dict[str, Any] = {"gpus": computed_on(lines)}
+    if log.stem == "train":
+        text = "\n".join(lines)
+        noted |= {"implementations": read_implementations(log.with_name("checkpoints"))}
+        noted |= {"frozen": frozen(text), "stopped": stopped_early(text)}
+    return facts | {name: value for name, value in noted.items() if value}
 
 
 def traced(log: Path) -> list[str]:

@@ -43,6 +43,10 @@ def compared(known: Record, root: Path, folder: Path) -> tuple[list[str], bool]:
     for recorded, replayed in zip(known.get("ensemble", []), new.get("ensemble", []), strict=True):
         model = Path(recorded["folder"]).name
         models.append(f"model of the ensemble, {model}: {_models(recorded, replayed, root, folder)}")
+    for recorded, replayed in zip(known.get("ancestors", []), new.get("ancestors", []), strict=True):
+        if recorded["stage"] == "training":
+            name = Path(recorded["folder"]).name
+            models.append(f"model that it builds on, {name}: {_models(recorded, replayed, root, folder)}")
     lines = [
         tabulate(rows, headers=["metric", "recorded", "replayed", "same?"], disable_numparse=True),
         "",

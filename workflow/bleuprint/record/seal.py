@@ -83,12 +83,12 @@ def entry(path: Path) -> dict[str, Any]:
 
 
 def sealable(folder: Path, patterns: Iterable[str]) -> list[str]:
-    """Return the names of a folder's files that match, except hidden ones, logs and unfinished downloads."""
+    """Return the names of a folder's files that match, except hidden ones, caches, logs and unfinished downloads."""
     paths = [path for pattern in patterns for path in sorted(folder.glob(pattern)) if path.is_file()]
     return [
         path.relative_to(folder).as_posix()
         for path in paths
-        if not path.name.startswith(".") and path.suffix not in (".log", ".part")
+        if not path.name.startswith(".") and path.suffix not in (".log", ".part", ".pyc")
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sacrebleu.significance import PairedTest
 
-from bleuprint.report.facts import references, test_lines
+from bleuprint.report.facts import references, sentence_scores, test_lines
 from bleuprint.report.groups import Group, Run, metrics, titles
 from bleuprint.scoring.metrics import kind_of, scorer
 
@@ -77,6 +77,13 @@ def texts(run: Run, metric: str) -> tuple[list[str], list[list[str]]]:
     return test_lines(run, "decoding", "hypotheses.txt"), references(run, "raw")
 
 
+def scored(run: Run, metric: str) -> tuple[Sequence[Any], list[list[str]]]:
+    """Read what the metric's scorer takes: `texts`, or the scores that a model gave to the sentences."""
+    if kind_of(run["metrics"][metric]["config"]).by_model:
+        return sentence_scores(run)[metric], []
+    return texts(run, metric)
+
+
 def compare(base: Group, others: list[Group], resamples: int, workers: int) -> list[Comparison]:
     """Compare each group with the baseline, by each metric of either.
 
@@ -127,10 +134,10 @@ def _problem(base: Group, group: Group, metric: str) -> str | None:
 
 def _pair(base: Run, run: Run, metric: str, resamples: int) -> Pair:
     """Run both of sacrebleu's paired tests on two runs."""
-    (ours, against), (theirs, _) = texts(run, metric), texts(base, metric)
+    (ours, against), (theirs, _) = scored(run, metric), scored(base, metric)
     config = run["metrics"][metric]["config"]
     difference = run["metrics"][metric]["score"] - base["metrics"][metric]["score"]
-    systems: list[tuple[str, Sequence[str]]] = [("baseline", theirs), ("run", ours)]
+    systems: list[tuple[str, Sequence[Any]]] = [("baseline", theirs), ("run", ours)]
     p_values, signatures = [], []
     named_metric = {metric: scorer(config, references=against)}
     for kind in ("bs", "ar"):
@@ -140,7 +147,8 @@ def _pair(base: Run, run: Run, metric: str, resamples: int) -> Pair:
         result: Any = scores[name][1]
         # For two systems with the same score sacrebleu may return p = 1 / (resamples + 1): no resample differs by more
         p_values.append(result.p_value if difference else 1.0)
-    changed = sum(our != their for our, their in zip(ours, theirs, strict=True))
+    translations = (texts(one, metric)[0] for one in (run, base))
+    changed = sum(our != their for our, their in zip(*translations, strict=True))
     better = difference < 0 if kind_of(config).lower_is_better else difference > 0
     return Pair(run["seed"], difference, p_values[0], p_values[1], better, changed, tuple(signatures))
 

@@ -9,7 +9,9 @@ from bleuprint.files import Damaged, read_json, read_lines
 from bleuprint.record.provenance import benchmark, training_seconds
 from bleuprint.report.groups import Run
 from bleuprint.scoring import in_form, reference_files
+from bleuprint.training.stopped import frozen, stopped_early
 
+CONTINUED = re.compile(r"Loaded checkpoint .* \(epoch \d+ @ (\d+) updates\)")  # the first is the other training's
 PARAMETERS = re.compile(r"num\. shared model params: ([\d,]+)")
 GPU = re.compile(r"rank +\d+: capabilities = +[\d.]+ +; total memory = +[\d.]+ GB ; name = (.*?) *$", re.MULTILINE)
 
@@ -43,6 +45,19 @@ def test_lines(run: Run, stage: str, name: str) -> list[str]:
     return lines
 
 
+def sentence_scores(run: Run) -> dict[str, list[float]]:
+    """Read the scores of all sentences, by metric.
+
+    Raises:
+        Damaged: a metric or a sentence is missing.
+    """
+    path = Path(run["stages"]["scoring"]) / "sentences.json"
+    scores: dict[str, list[float]] = read_json(path, keys=run["metrics"])
+    if any(len(scores[metric]) != run["sentences"] for metric in run["metrics"]):
+        raise Damaged(path)
+    return scores
+
+
 def on_test(run: Run, name: str) -> Run:
     """Return a run as it was scored on one of its further test sets."""
     test: Run = run["tests"][name]
@@ -69,12 +84,16 @@ def _test_stage(run: Run, kind: str) -> str:
     return "testset" if "testset" in run["stages"] else own
 
 
-def target_tokens(rows: list[dict[str, Any]]) -> float | None:
+def target_tokens(rows: list[dict[str, Any]], before: int = 0) -> float | None:
     """Compute the number of target tokens trained on; None if the rows do not show it.
 
     It is the sum over the epochs of an epoch's updates times their mean number of target tokens.
+
+    Args:
+        rows: of metrics.jsonl.
+        before: the updates of the training that this one continues.
     """
-    total, before = 0.0, 0
+    total = 0.0
     for row in rows:
         if row["split"] == "train_epoch":
             if "words_per_batch" not in row:
@@ -95,7 +114,10 @@ def benchmarks(folder: Path) -> tuple[float | None, float | None]:
 def costs(run: Run) -> dict[str, Any]:
     """Collect parameters, updates, tokens, words/s, seconds and peak memory of each stage, device; None if unknown.
 
-    For an ensemble the seconds of training are those of all its models; all other figures are its first model's.
+    `frozen` is the number of parameters that were not trained, `stopped` when and why the training stopped early; None
+    where there is no such thing. Updates and epochs count on from those of a training that this one continues; tokens
+    and seconds are its own. For an ensemble the seconds of training are those of all its models; all other figures are
+    its first model's.
     """
     rows = curves(run)
     path = Path(run["stages"]["training"], "train.log")
@@ -107,9 +129,13 @@ def costs(run: Run) -> dict[str, Any]:
     seconds["training"] = trained or seconds["training"]
     for other in run.get("ensemble", []):
         seconds["training"] = (seconds["training"] or 0.0) + training_seconds(_rows(other))
-    tokens = target_tokens(rows)
+    continues = any(member["role"] == "continues" for member in run.get("family", []))
+    begun = CONTINUED.search(log) if continues else None
+    tokens = target_tokens(rows, int(begun[1]) if begun else 0)
     return {
         "parameters": int(parameters[-1].replace(",", "")) if parameters else None,
+        "frozen": frozen(log),
+        "stopped": stopped_early(log),
         "updates": max((row["updates"] for row in rows), default=None),
         "epochs": max((row["epoch"] for row in rows if row["split"] == "train_epoch"), default=None),
         "tokens": tokens,

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from bleuprint.report.facts import curves
-from bleuprint.report.groups import Group, Run, interval
+from bleuprint.report.groups import Group, interval, run_label
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; those that stand out on white and black first
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -38,11 +38,6 @@ def styles(groups: list[Group]) -> Styles:
         for place, group in enumerate(groups)
         for seed, run in enumerate(group.runs)
     }
-
-
-def run_label(group: Group, run: Run) -> str:
-    """Return a run's label in the report: its group's label and its seed."""
-    return f"{group.label}, seed {run['seed']}"
 
 
 def _figure(x: str, y: str, height: int) -> go.Figure:

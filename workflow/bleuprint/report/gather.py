@@ -8,6 +8,7 @@ import yaml
 
 from bleuprint.config.stages import STAGES
 from bleuprint.files import Damaged, DataError, read_json, replacing, write_json, write_lines
+from bleuprint.record import own
 from bleuprint.record.provenance import NAME, RUNS, job, logs, record
 from bleuprint.report.groups import Run
 
@@ -27,8 +28,10 @@ def gather(description: dict[str, Any], asked: dict[str, Any]) -> None:
     Args:
         description: `run`, `group`, `recipe`, `corpus`, `model`, `seed`, `source`, `target`, `overrides`, `expected`,
             `config` (resolved), `stages` (stage → folder) and, with an ensemble, `ensemble` (the folders of its
-            other trainings) and, with further test sets, `tests` (test set → stage → folder).
-        asked: `words` and `groups`, as `provenance.record` takes them.
+            other trainings), with further test sets `tests` (test set → stage → folder) and, where it builds on other
+            runs, `family` (who they are) and `ancestors` (the folders of their stages).
+        asked: `words` and `groups`, as `provenance.record` takes them, and `config`, if files of the user's own took
+            part: their text by their paths in the user's folder.
     """
     config, stages = description.pop("config"), {name: Path(path) for name, path in description["stages"].items()}
     folder, others = Path("results/runs", description["run"]), list(map(Path, description.get("ensemble", [])))
@@ -40,7 +43,9 @@ def gather(description: dict[str, Any], asked: dict[str, Any]) -> None:
     for stage, name in LINKS:
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(os.path.relpath(stages[stage] / name, folder))
-    order = [(stage, path) for stage in STAGES for path in [stages[stage], *(others if stage == "training" else [])]]
+    ancestors = list(map(Path, description.get("ancestors", [])))
+    order = [(path.parent.name, path) for path in ancestors]
+    order += [(stage, path) for stage in STAGES for path in [stages[stage], *(others if stage == "training" else [])]]
     tests = {
         name: {stage: Path(path) for stage, path in one.items()} for name, one in description.get("tests", {}).items()
     }
@@ -49,7 +54,8 @@ def gather(description: dict[str, Any], asked: dict[str, Any]) -> None:
     for name, folders in tests.items():
         description["tests"][name] = {"stages": description["tests"][name]} | _scores(folders["scoring"])
     write_json(folder / "scores.json", {"format": FORMAT} | description | _scores(stages["scoring"]))
-    write_json(folder / NAME, record(description["run"], stages, asked, others, tests))
+    own.keep(folder, asked.pop("config", {}))
+    write_json(folder / NAME, record(description["run"], stages, asked, others, tests, ancestors))
 
 
 def _scores(folder: Path) -> dict[str, Any]:
@@ -89,13 +95,25 @@ def placed(run: Run, root: Path) -> Run:
         root: that folder.
     """
     others: dict[str, Any] = {}
-    if "ensemble" in run:
-        others["ensemble"] = [str(root / folder) for folder in run["ensemble"]]
+    for key in run.keys() & {"ensemble", "ancestors"}:
+        others[key] = [str(root / folder) for folder in run[key]]
+    if "family" in run:
+        others["family"] = _members(run["family"], root)
     if "tests" in run:
         others["tests"] = {
             name: test | {"stages": _placed(test["stages"], root)} for name, test in run["tests"].items()
         }
     return run | {"stages": _placed(run["stages"], root)} | others
+
+
+def _members(family: list[dict[str, Any]], root: Path) -> list[dict[str, Any]]:
+    """Return the models that a run builds on, with their folders and files as they are reached from here."""
+    return [
+        member
+        | {key: str(root / member[key]) for key in ("folder", "file") if key in member}
+        | ({"family": _members(member["family"], root)} if "family" in member else {})
+        for member in family
+    ]
 
 
 def _placed(stages: dict[str, str], root: Path) -> dict[str, str]:

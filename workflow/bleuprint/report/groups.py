@@ -30,6 +30,11 @@ class Group:
         return scores if len(scores) == len(self.runs) else []
 
 
+def run_label(group: Group, run: Run) -> str:
+    """Return a run's label in the report: its group's label and its seed."""
+    return f"{group.label}, seed {run['seed']}"
+
+
 def summary(scores: list[float]) -> dict[str, float | None]:
     """Compute `mean`, `sd` (of a sample, n − 1; None for one score), `min`, `max` and `n` of scores."""
     return {
@@ -43,8 +48,8 @@ def summary(scores: list[float]) -> dict[str, float | None]:
 
 def interval(metric: dict[str, Any]) -> tuple[float, float]:
     """Return the 95 % interval of a run's metric: sacrebleu's mean ± ci, within the range of possible scores."""
-    high = min(kind_of(metric["config"]).highest, metric["mean"] + metric["ci"])
-    return max(0.0, metric["mean"] - metric["ci"]), high
+    kind = kind_of(metric["config"])
+    return max(kind.lowest, metric["mean"] - metric["ci"]), min(kind.highest, metric["mean"] + metric["ci"])
 
 
 def metrics(runs: list[Run]) -> list[str]:

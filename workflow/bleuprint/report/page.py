@@ -19,12 +19,12 @@ from bleuprint.config.differences import differing, flat
 from bleuprint.config.stages import STAGES
 from bleuprint.files import read_lines, replacing, visible
 from bleuprint.record.provenance import shown
-from bleuprint.report import figures, translations
+from bleuprint.report import family, figures, translations
 from bleuprint.report.comparison import Comparison
 from bleuprint.report.facts import costs, environment, fingerprint
 from bleuprint.report.facts import references as references_of
 from bleuprint.report.gather import read_config, run_folder
-from bleuprint.report.groups import Group, Run, interval, metrics, ranking, titles
+from bleuprint.report.groups import Group, Run, interval, metrics, ranking, run_label, titles
 from bleuprint.report.soundness import texts
 from bleuprint.report.tables import best_first, further_words, group_rows, heading, score_text, tested, words
 from bleuprint.report.test_sets import TestSet
@@ -37,6 +37,8 @@ FILES = {  # files of a run, and the text of the links to them
     "config.yaml": "config",
     "commands.sh": "commands",
 }
+
+FROZEN, STOPPED = "of them frozen", "stopped early"  # rows of costs that only some trainings have
 
 
 def write_page(
@@ -60,7 +62,7 @@ def write_page(
     runs = [run for group in groups for run in group.runs]
     alike = translations.same_test(runs)
     style = figures.styles(groups)
-    names = {run["run"]: figures.run_label(group, run) for group in groups for run in group.runs}
+    names = {run["run"]: run_label(group, run) for group in groups for run in group.runs}
     drawn = _figures(groups, style, alike)
     curves = {
         section: {title: drawing for title, drawing in of.items() if section == "scores" or figures.is_curve(drawing)}
@@ -109,9 +111,12 @@ def write_page(
         differences=_differences(runs),
         breakable=breakable,
         changed=_changed(groups, base, alike),
-        costs={run["run"]: _costs(run) for run in runs},
+        costs=_without_unused({run["run"]: _costs(run) for run in runs}),
         texts=texts(runs, names),
         origins={run["run"]: _origin(run) for run in runs},
+        families={
+            run["run"]: family.tree(run["family"], family.trainings(names, runs)) for run in runs if "family" in run
+        },
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         js="\n".join((HERE / name).read_text(encoding="utf-8") for name in ("translations.js", "page.js")),
         plotly=packed(get_plotlyjs()),
@@ -217,14 +222,27 @@ def _costs(run: Run) -> dict[str, str]:
         return "–" if value is None else f"{value:,.{decimals}f}"
 
     cost = costs(run)
-    counts = {"parameters": "parameters", "updates": "updates", "epochs": "epochs", "tokens": "target tokens"}
+    counts = {
+        "parameters": "parameters",
+        "frozen": FROZEN,
+        "updates": "updates",
+        "epochs": "epochs",
+        "tokens": "target tokens",
+    }
     return (
         {name: number(cost[key]) for key, name in counts.items()}
+        | {STOPPED: cost["stopped"] or "–"}
         | {"target tokens/s": number(cost["words_per_second"])}
         | {f"{stage}, s": number(cost["seconds"][stage], 1) for stage in STAGES}
         | {f"{stage}, MiB": number(cost["memory"][stage]) for stage in ("training", "decoding")}
         | {"device": cost["device"] or "–"}
     )
+
+
+def _without_unused(costs: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Leave out the rows that only some trainings have, where none of these has them."""
+    unused = {name for name in (FROZEN, STOPPED) if all(rows[name] == "–" for rows in costs.values())}
+    return {run: {name: value for name, value in rows.items() if name not in unused} for run, rows in costs.items()}
 
 
 def _differences(runs: list[Run]) -> dict[str, list[Any]]:

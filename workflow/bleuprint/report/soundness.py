@@ -1,6 +1,6 @@
 """Collect what the page says about each text: its checks, what cleaning left out, subwords unknown to the model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ def texts(runs: list[Run], names: dict[str, str]) -> list[dict[str, Any]]:
 
     Returns:
         For each text its folder's `name`, its `steps`, the labels of the `runs` that share it, its `checks`, the
-        sentences `doubts` and `leaks`, what `cleaning`, `files` and `unknown_subwords` return as `cleaning`, `files`
-        and `unknown`, and `many_unknown`: they are enough to be a warning.
+        sentences `doubts` and `leaks`, what `mixture`, `cleaning`, `files` and `unknown_subwords` return as `mixture`,
+        `cleaning`, `files` and `unknown`, and `many_unknown`: they are enough to be a warning.
     """
     shared: dict[str, list[Run]] = {}
     for run in runs:
@@ -34,7 +34,8 @@ def texts(runs: list[Run], names: dict[str, str]) -> list[dict[str, Any]]:
     return [
         {
             "name": Path(folder).name,
-            "steps": steps(read_slice(Path(folder))),
+            "steps": steps(settings := read_slice(Path(folder))),
+            "mixture": mixture(checked, settings, sharing[0].get("family", ())),
             "runs": [names[run["run"]] for run in sharing],
             "checks": checked,
             "doubts": [
@@ -71,22 +72,58 @@ def steps(settings: Any) -> str:
     return f"Made by: tokeniser {tokeniser}, {case}, {f'Unicode form {form}, ' if form else ''}{subwords}{times}."
 
 
-def cleaning(checked: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what cleaning left out; None if it was not recorded.
+def mixture(checked: dict[str, Any], settings: Any, family: Iterable[Mapping[str, Any]]) -> str:
+    """Return a sentence that tells genuine pairs from those that a model has made; empty where all are genuine.
+
+    Args:
+        checked: of checks.json.
+        settings: the slice of the text's stage.
+        family: the models that a run on this text builds on.
+    """
+    counts = checked.get("cleaning", {}).get("train")
+    if not counts:
+        return ""
+    times = {0: ", which are not trained on", 1: ""}.get(counts["copies"], f" (× {counts['copies']})")
+    sentence = f"{counts['genuine']:,} genuine pairs{times}"
+    translated = settings.get("translated") if isinstance(settings, dict) else None
+    if translated or counts["made"]:
+        models = [Path(member["folder"]).name for member in family if member["role"] == "text translated by"]
+        sentence += (
+            f"{';' if counts['copies'] == 0 else ' and'} {counts['made']:,} made by {' '.join(models) or 'a model'}"
+        )
+    if translated:
+        extras = [f"{translated['side']} side genuine"]
+        extras += [f"tag {translated['tag']}"] if translated.get("tag") else []
+        extras += ["with noise"] if translated.get("noise") else []
+        sentence += f" ({', '.join(extras)})"
+    return f"Training text: {sentence}{'; each in both directions' if counts['bidirectional'] else ''}."
+
+
+def cleaning(checked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what cleaning left out of the training pairs and, if there are any, of those that a model has made.
 
     Returns:
-        `sentence`; `left_out`, (rule, pairs, share) of each rule; `much`, more than cleaning should leave out.
+        For each kind of pairs `kind`; `sentence`; `left_out`, (rule, pairs, share) of each rule; `much`, more than
+        cleaning should leave out. Nothing if it was not recorded.
     """
-    if "cleaning" not in checked:
-        return None
-    pairs, left_out = checked["cleaning"]["pairs"], checked["cleaning"]["left_out"]
+    counts = checked.get("cleaning", {})
+    kinds = {"training pairs": counts, "pairs made by a model": counts.get("made", {})}
+    return [_cleaned(kind, **figures) for kind, figures in kinds.items() if figures]
+
+
+def _cleaned(
+    kind: str, pairs: int, left_out: dict[str, int], test_sets: dict[str, int] | None = None, **_: Any
+) -> dict[str, Any]:
     if not any(left_out.values()):
-        return {"sentence": f"Cleaning kept all {pairs:,} training pairs.", "left_out": [], "much": False}
+        return {"kind": kind, "sentence": f"Cleaning kept all {pairs:,} {kind}.", "left_out": [], "much": False}
     kept = pairs - sum(left_out.values())
+    in_test_sets = ", ".join(f"{name} {count:,}" for name, count in (test_sets or {}).items())
+    also = f" Of the pairs left out so many are in further test sets: {in_test_sets}." if in_test_sets else ""
     return {
-        "sentence": f"Cleaning kept {kept:,} of {pairs:,} training pairs ({kept / pairs:.1%}).",
+        "kind": kind,
+        "sentence": f"Cleaning kept {kept:,} of {pairs:,} {kind} ({kept / pairs:.1%}).{also}",
         "left_out": [(RULES[rule], f"{count:,}", f"{count / pairs:.2%}") for rule, count in left_out.items()],
-        "much": kept < KEPT * pairs,
+        "much": kept + left_out.get("ratio", 0) < KEPT * pairs,
     }
 
 

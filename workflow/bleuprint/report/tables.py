@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from bleuprint.corpus.leaks import leak
 from bleuprint.files import replacing, visible, write_json, write_lines
+from bleuprint.report import family
 from bleuprint.report.comparison import Comparison, cautions, conclusion
 from bleuprint.report.facts import checks
 from bleuprint.report.groups import Group, Run, interval, metrics, one_line, ranking, summary, titles
@@ -234,6 +235,8 @@ def write_tables(
         text += [*narrow(table_of_groups, list(titles(runs).values())), ""]
     if sentences := words(groups, comparisons, missing):
         text += [*sentences, ""]
+    if built_on := family.lines(groups):
+        text += [*built_on, ""]
     for test in tests:
         text += further_text(test)
     end = f"The whole report: {folder}/index.html; the scores for scripts: scores.tsv and scores.json beside it."
@@ -267,6 +270,9 @@ def further_text(test: TestSet) -> list[str]:
 
 
 def further_words(test: TestSet) -> list[str]:
-    """Return the conclusions on a further test set, by the metric that ranks; their limits are those of the first."""
+    """Return what is odd about a further test set, and the conclusions by the metric that ranks.
+
+    Their limits are those of the first test set.
+    """
     name = metrics(test.runs)[0]
-    return [conclusion(comparison) for comparison in test.comparisons if comparison.metric == name]
+    return test.doubts + [conclusion(comparison) for comparison in test.comparisons if comparison.metric == name]

@@ -1,20 +1,27 @@
 """The further test sets of `corpus.tests`: each has its own comparisons, as if all runs were tested on it alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from bleuprint.corpus.further import prepared_doubts
+from bleuprint.corpus.leaks import leak
+from bleuprint.files import read_json
 from bleuprint.report.comparison import Comparison, compare
 from bleuprint.report.facts import on_test
 from bleuprint.report.groups import Group, Run, groups
+from bleuprint.report.soundness import unknown_subwords
+from bleuprint.text.unknown import many
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """The runs on a further test set, in their groups, and what the paired tests say."""
+    """The runs on a further test set, in their groups, what the paired tests say, and what is odd about the text."""
 
     name: str
     groups: list[Group]
     base: Group
     comparisons: list[Comparison]
+    doubts: list[str] = field(default_factory=list)
 
     @property
     def runs(self) -> list[Run]:
@@ -41,5 +48,23 @@ def further(all_groups: list[Group], base: Group, resamples: int, workers: int) 
         ]  # with the labels that they have elsewhere in the report
         baseline = next((group for group in members if group.label == base.label), members[0])
         others = [group for group in members if group is not baseline]
-        test_sets.append(TestSet(name, members, baseline, compare(baseline, others, resamples, workers)))
+        comparisons = compare(baseline, others, resamples, workers)
+        test_sets.append(TestSet(name, members, baseline, comparisons, _doubts(scored)))
     return test_sets
+
+
+def _doubts(runs: list[Run]) -> list[str]:
+    """Return a sentence on all that is odd about a test set, beside the text of each run."""
+    sentences: dict[str, None] = {}
+    for folder in dict.fromkeys(run["stages"]["testset"] for run in runs):
+        path = Path(folder, "checks.json")
+        if not path.exists():  # made before test sets were checked
+            continue
+        checked = read_json(path)
+        found = [doubt.sentence for doubt in prepared_doubts(checked)]
+        found += [leak("test", counts) for counts in checked["parts"].values()]
+        sentences |= {f"{sentence[0].upper()}{sentence[1:]}.": None for sentence in found if sentence}
+        unknown, examples = checked.get("unknown", {}), checked.get("unknown_examples", {})
+        if names := many(unknown):
+            sentences[unknown_subwords({name: unknown[name] for name in names}, examples)] = None
+    return list(sentences)

@@ -1,11 +1,9 @@
 """The translations of the test set: sentence by sentence, scores by length, and where two groups differ most."""
 
-from pathlib import Path
 from typing import Any
 
-from bleuprint.files import Damaged, read_json
-from bleuprint.report.comparison import texts
-from bleuprint.report.facts import references, test_lines, test_source
+from bleuprint.report.comparison import scored
+from bleuprint.report.facts import references, sentence_scores, test_lines, test_source
 from bleuprint.report.groups import Group, Run, metrics, titles
 from bleuprint.scoring.metrics import METRICS, kind_of, scorer
 
@@ -51,7 +49,7 @@ def by_length(run: Run, metric: str) -> list[dict[str, Any]]:
         For each bin with ten sentences or more: `tokens` (its label), `sentences`, `score`, and for BLEU
         `length_ratio` (hypothesis to reference, in tokens).
     """
-    ours, against = texts(run, metric)
+    ours, against = scored(run, metric)
     source = test_source(run, "tokenized")
     bins: dict[int, list[int]] = {}
     for number, line in enumerate(source):
@@ -94,19 +92,6 @@ def sentences(runs: list[Run]) -> dict[str, Any]:
             for scores in [sentence_scores(run)]
         ],
     }
-
-
-def sentence_scores(run: Run) -> dict[str, list[float]]:
-    """Read the scores of all sentences, by metric.
-
-    Raises:
-        Damaged: a metric or a sentence is missing.
-    """
-    path = Path(run["stages"]["scoring"]) / "sentences.json"
-    scores: dict[str, list[float]] = read_json(path, keys=run["metrics"])
-    if any(len(scores[metric]) != run["sentences"] for metric in run["metrics"]):
-        raise Damaged(path)
-    return scores
 
 
 def most_changed(base: Group, group: Group, metric: str) -> list[dict[str, Any]]:

@@ -7,12 +7,14 @@ from bleuprint.report.groups import Group, Run
 from bleuprint.scoring.metrics import kind_of
 from bleuprint.text.fingerprint import differences
 
+# Keys that differ from the recipe's where the corpus is another one, about which its score says nothing
+OTHER_CORPUS = {"corpus.kind", "corpus.languages"}
 # sacrebleu's tokeniser → what BLEU counts, where that is not words
 UNITS = {"char": " by characters", "flores200": " by subwords (spBLEU)"}
 
 
 def verdict(run: Run, config: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the verdict: REPRODUCED, LOW, HIGH or NOT COMPARABLE; None if the recipe has no published score.
+    """Return the verdict: REPRODUCED, LOW, HIGH or NOT COMPARABLE; None if no score was published for this corpus.
 
     Args:
         run: the run's scores.json.
@@ -22,7 +24,7 @@ def verdict(run: Run, config: dict[str, Any]) -> dict[str, Any] | None:
         `word`, `score`, `low`, `high`, `metric`, `source`, and `because`, a list of reasons.
     """
     expected = run["expected"]
-    if expected is None:
+    if expected is None or expected["changed"].keys() & OTHER_CORPUS:
         return None
     published = {key: expected[key] for key in ("metric", "low", "high", "source")}
     score = run["metrics"].get(expected["metric"], {}).get("score")
@@ -75,6 +77,8 @@ def meaning(metric: dict[str, Any]) -> str:
     """Return what a metric measures, in a few words."""
     kind, unit = kind_of(metric["config"]), UNITS.get(metric["config"]["tokenize"] or "", "")
     text = "the tokenised text" if metric["config"]["text"] == "tokens" else "the detokenised text"
+    if model := metric["config"].get("model"):
+        unit = f" ({model})"
     case = ", lower-cased" if metric["config"]["lowercase"] else ""
     better = "lower" if kind.lower_is_better else "higher"
     return f"{kind.title}{unit} of {text}{case}; {better} is better"
@@ -107,9 +111,11 @@ def causes(run: Run, config: dict[str, Any]) -> list[str]:
     penalty = run["metrics"][run["expected"]["metric"]].get("brevity_penalty", 1.0)
     if penalty < 0.98:
         reasons.append(f"the output is too short (brevity penalty {penalty:.3f})")
-    updates, wanted = costs(run)["updates"], config["training"].get("max_update")
-    if updates:
+    cost, wanted = costs(run), config["training"].get("max_update")
+    if updates := cost["updates"]:
         reasons.append(f"{updates:,} updates were done" + (f", of {wanted:,}" if wanted else ""))
+    if cost["stopped"]:
+        reasons.append(f"the training stopped early, {cost['stopped']}")
     if not config["training"]["checkpoint"].startswith("average"):
         reasons.append("the recipe averages no checkpoints, which usually gains 0.5 to 0.7 BLEU")
     return reasons

@@ -1,4 +1,4 @@
-"""The metrics, all computed by sacrebleu; each score comes with sacrebleu's signature.
+"""The metrics, computed by sacrebleu, or by COMET; each score comes with sacrebleu's signature.
 
 A new metric is a function that builds sacrebleu's object, if none of those here will do, and one line in METRICS.
 sacrebleu takes half a second to load, so it is imported only where something is scored.
@@ -6,18 +6,20 @@ sacrebleu takes half a second to load, so it is imported only where something is
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bleuprint.files import DataError
-from bleuprint.scoring import spbleu
+from bleuprint.scoring import comet, spbleu
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
 
+    from bleuprint.config.schema import Metric as Entry
+
+INFINITE = float("inf")
 References = Sequence[list[str]]  # a list for each reference of a test set, with a line for each sentence
 
 
@@ -25,51 +27,69 @@ References = Sequence[list[str]]  # a list for each reference of a test set, wit
 class Kind:
     """What `metric` may name in an entry of config/scoring, and what others must know of it.
 
-    `build` takes `lowercase`, `tokenize`, whether single sentences are scored, and references to cache.
+    `build` takes the entry, whether single sentences are scored, and references to cache.
     """
 
-    build: Callable[[bool, str | None, bool, References | None], Metric]
+    build: Callable[[Mapping[str, Any], bool, References | None], Metric]
     title: str  # as it is written in papers
     lower_is_better: bool = False
+    lowest: float = 0.0
     highest: float = 100.0
+    decimals: int = 2  # of a sentence's score
     reports_lengths: bool = False  # its result has the brevity penalty, the length ratio and the precisions
     counts_words: bool = False  # it can count nothing smaller than what stands between spaces
+    # A model computes the sentences' scores in a program of its own, which needs the source; what `build` returns takes
+    # these scores in place of hypotheses, and no references
+    by_model: bool = False
+
+    def problem(self, entry: Entry) -> str | None:
+        """Return the key of an entry that is wrong, with what is wrong with it, or None."""
+        if self.by_model:
+            return comet.problem(entry)
+        return f"model={entry.model}: {entry.metric} has no model; leave it out" if entry.model is not None else None
 
 
-def _bleu(lowercase: bool, tokenize: str | None, sentence: bool, references: References | None) -> Metric:
+def _bleu(entry: Mapping[str, Any], sentence: bool, references: References | None) -> Metric:
     """Build BLEU; for a single sentence it counts only the n-gram orders that the sentence has."""
     from sacrebleu.metrics.bleu import BLEU
 
+    tokenize = entry["tokenize"] or "13a"
     if tokenize == spbleu.KEY:
         spbleu.provide_model()
     # `force` only silences the warning about tokenised text, which is what tokenize: none asks for
     return BLEU(
-        lowercase=lowercase, tokenize=tokenize or "13a", force=True, effective_order=sentence, references=references
+        lowercase=entry["lowercase"], tokenize=tokenize, force=True, effective_order=sentence, references=references
     )
 
 
-def _chrf(
-    lowercase: bool, tokenize: str | None, sentence: bool, references: References | None, words: int = 0
-) -> Metric:
+def _chrf(entry: Mapping[str, Any], sentence: bool, references: References | None, words: int = 0) -> Metric:
     """Build chrF, which reads characters and takes no tokeniser; `words` is the longest n-gram of words it counts."""
     from sacrebleu.metrics.chrf import CHRF
 
-    return CHRF(lowercase=lowercase, word_order=words, references=references)
+    return CHRF(lowercase=entry["lowercase"], word_order=words, references=references)
 
 
-def _ter(lowercase: bool, tokenize: str | None, sentence: bool, references: References | None) -> Metric:
+def _ter(entry: Mapping[str, Any], sentence: bool, references: References | None) -> Metric:
     """Build TER on words between spaces."""
     from sacrebleu.metrics.ter import TER
 
-    return TER(case_sensitive=not lowercase, references=references)
+    return TER(case_sensitive=not entry["lowercase"], references=references)
 
 
-# By how well they tell single sentences apart, the best first
+def _comet(entry: Mapping[str, Any], sentence: bool, references: References | None) -> Metric:
+    """Build the mean of the scores that COMET gave to the sentences."""
+    from bleuprint.scoring.mean import Mean
+
+    return Mean("COMET", entry["lowercase"], {"model": entry["model"]})
+
+
+# By how well they tell single sentences apart, the best first; COMET last, as that depends on model and languages
 METRICS = {
     "chrf": Kind(_chrf, "chrF"),
     "chrf++": Kind(partial(_chrf, words=2), "chrF++"),
     "bleu": Kind(_bleu, "BLEU", reports_lengths=True),
-    "ter": Kind(_ter, "TER", lower_is_better=True, highest=float("inf"), counts_words=True),
+    "ter": Kind(_ter, "TER", lower_is_better=True, highest=INFINITE, counts_words=True),
+    "comet": Kind(_comet, "COMET", lowest=-INFINITE, highest=INFINITE, decimals=comet.DECIMALS, by_model=True),
 }
 
 
@@ -86,11 +106,14 @@ def by_characters(metric: Mapping[str, Any]) -> bool:
 def headline(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the name of the metric that ranks: the first BLEU, unless by characters; else the first chrF, else any.
 
+    A metric by a model ranks where there is no other.
+
     Args:
         metrics: entries of config/scoring by their names, `auto` replaced.
     """
     suited = [name for name, metric in metrics.items() if metric["metric"] == "bleu" and not by_characters(metric)]
     suited += [name for name, metric in metrics.items() if metric["metric"] == "chrf"]
+    suited += [name for name, metric in metrics.items() if not kind_of(metric).by_model]
     return next(iter(suited or metrics))
 
 
@@ -98,14 +121,14 @@ def scorer(metric: Mapping[str, Any], sentence: bool = False, references: Refere
     """Build sacrebleu's metric for an entry of config/scoring.
 
     Args:
-        metric: `metric`, `lowercase`, `tokenize`.
+        metric: `metric`, `lowercase`, `tokenize`, `model`.
         sentence: whether it will score single sentences.
         references: cached in the metric, if more than one system is to be scored against them.
 
     Raises:
         DataError: the model of tokenize: flores200 could not be downloaded.
     """
-    sacrebleus = kind_of(metric).build(metric["lowercase"], metric["tokenize"], sentence, references)
+    sacrebleus = kind_of(metric).build(metric, sentence, references)
     _extract_once(sacrebleus)
     return sacrebleus
 
@@ -126,7 +149,11 @@ def _extract_once(sacrebleus: Metric) -> None:
 
 
 def score(
-    metric: dict[str, Any], hypotheses: list[str], references: References, resamples: int
+    metric: dict[str, Any],
+    hypotheses: list[str],
+    references: References,
+    resamples: int,
+    judge: comet.Judge | None = None,
 ) -> tuple[dict[str, Any], list[float]]:
     """Score `hypotheses` against one reference or more, all of them together and each by itself.
 
@@ -135,36 +162,41 @@ def score(
         hypotheses: one sentence each.
         references: a list for each reference, with as many sentences.
         resamples: how many bootstrap resamples the interval comes from.
+        judge: computes the sentences' scores of a metric by a model, which reads the first reference only.
 
     Returns:
-        A row, and the score of each sentence, rounded to two decimals. The row has `score` (0 to 100; TER may be
+        A row, and the score of each sentence, rounded. The row has `score` (0 to 100; TER may be
         higher), `mean` over the resamples and `ci`, half the width of their 95 % interval, sacrebleu's `signature`, and
         `config`, the entry; for BLEU also `brevity_penalty`, `length_ratio` (hypothesis to reference) and `precisions`.
 
     Raises:
-        DataError: the counts differ, there is nothing to score, or a model could not be downloaded.
+        DataError: the counts differ, there is nothing to score, a model could not be downloaded, or it failed.
     """
     for lines in references:
         if len(hypotheses) != len(lines) or not lines:
             raise DataError(f"{len(hypotheses)} hypotheses cannot be scored against {len(lines)} references.")
-    sacrebleus = scorer(metric)
+    kind, sacrebleus = kind_of(metric), scorer(metric)
     _use_plain_floats(sacrebleus)
-    result: Any = sacrebleus.corpus_score(hypotheses, references, n_bootstrap=resamples)
-    signature = str(sacrebleus.get_signature())
-    # sacrebleu leaves the interval out where all scores are 0
-    interval = json.loads(result.format(width=4, signature=signature, is_json=True))
+    given: Sequence[Any] = hypotheses
+    if judge is not None:
+        given, version = judge.sentence_scores(hypotheses, references[0], metric["lowercase"])
+    result: Any = sacrebleus.corpus_score(given, references, n_bootstrap=resamples)
+    signature = sacrebleus.get_signature()
+    if judge is not None:
+        signature.update("comet", version)
     row = {
         "score": result.score,
-        "mean": interval.get("confidence_mean", 0.0),
-        "ci": interval.get("confidence_var", 0.0),
-        "signature": signature,
+        "mean": round(result._mean, 4),
+        "ci": round(result._ci, 4),
+        "signature": str(signature),
         "config": metric,
     }
-    if kind_of(metric).reports_lengths:
+    if kind.reports_lengths:
         row |= {"brevity_penalty": result.bp, "length_ratio": result.ratio, "precisions": result.precisions}
     single = scorer(metric, sentence=True)
-    statistics = sacrebleus._extract_corpus_statistics(hypotheses, references)
-    return row, [round(float(single._aggregate_and_compute([numbers]).score), 2) for numbers in statistics]
+    statistics = sacrebleus._extract_corpus_statistics(given, references)
+    scores = [float(single._aggregate_and_compute([numbers]).score) for numbers in statistics]
+    return row, [round(score, kind.decimals) for score in scores]
 
 
 def _use_plain_floats(sacrebleus: Metric) -> None:

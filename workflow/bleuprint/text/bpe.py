@@ -33,6 +33,6 @@ def join(subwords: list[str]) -> str:
     return (" ".join(subwords) + " ").replace(f"{MARK} ", "").rstrip()
 
 
-def restore(line: str) -> str:
+def restore(line: str, byte_fallback: bool = False) -> str:
     """Return a line that fairseq joined; nothing is left to undo."""
     return line

@@ -17,6 +17,7 @@ REASONS = {
     "max_tokens": "a side has more tokens than text.max_tokens={max_tokens}",
     "max_ratio": "one side has more than text.max_ratio={max_ratio} times as many tokens as the other",
     "long_token": f"a token has more than {MAX_TOKEN:,} characters",
+    "symbol": "the model wrote <unk> for a word that it does not know, or a token is like a symbol of fairseq",
 }
 # Rule → what to do if it leaves out good pairs
 ADVICE = {
@@ -25,6 +26,7 @@ ADVICE = {
     "max_tokens": "raise text.max_tokens",
     "max_ratio": "raise text.max_ratio (1.5 suits languages like German and English)",
     "long_token": "check the files, or segment the text into words",
+    "symbol": "translate with a model that knows these words",
 }
 
 Pair = tuple[str, str]
@@ -54,14 +56,14 @@ def fault(source: str, target: str, limits: Limits) -> str | None:
     return "long_token" if any(len(token) > MAX_TOKEN for tokens in pair for token in tokens) else None
 
 
-def figures(faults: Sequence[str | None], decontaminated: int = 0) -> dict[str, Any]:
+def figures(faults: Sequence[str | None], **others: int) -> dict[str, Any]:
     """Return the number of `pairs`, and of those `left_out` by each rule, the most frequent first.
 
     Args:
         faults: for each training pair the rule by which it is left out; None if it is kept.
-        decontaminated: number of pairs that were left out as validation or test set holds them, too.
+        others: the number of pairs that were left out by a rule that is not of this module, such as `decontaminated`.
     """
-    left_out = Counter(rule for rule in faults if rule is not None) + Counter(decontaminated=decontaminated)
+    left_out = Counter(rule for rule in faults if rule is not None) + Counter(others)
     return {"pairs": len(faults), "left_out": dict(left_out.most_common())}
 
 
@@ -78,7 +80,9 @@ def examples(pairs: Sequence[Pair], faults: Sequence[str | None], rule: str) -> 
         yield f"left out by {rule}: line {number:,}: {' = '.join(sides)}"
 
 
-def check_kept(pairs: Sequence[Pair], faults: Sequence[str | None], limits: Limits, least: float) -> None:
+def check_kept(
+    pairs: Sequence[Pair], faults: Sequence[str | None], limits: Limits, least: float, kind: str = "training pairs"
+) -> None:
     """Check that cleaning keeps enough training pairs; if not, print some that it leaves out.
 
     Args:
@@ -86,6 +90,7 @@ def check_kept(pairs: Sequence[Pair], faults: Sequence[str | None], limits: Limi
         faults: for each training pair the rule by which it is left out; None if it is kept.
         limits: the rules' limits.
         least: the share of the pairs that must be kept, 0 to 1.
+        kind: what the message calls the pairs.
 
     Raises:
         DataError: fewer are kept; the message names the most frequent rule and the ways out.
@@ -98,7 +103,7 @@ def check_kept(pairs: Sequence[Pair], faults: Sequence[str | None], limits: Limi
     for line in examples(pairs, faults, rule):
         print(line)
     raise DataError(
-        f"cleaning keeps only {kept:,} of {counts['pairs']:,} training pairs; in {number:,} of the others "
+        f"cleaning keeps only {kept:,} of {counts['pairs']:,} {kind}; in {number:,} of the others "
         f"{REASONS[rule].format(**vars(limits))}: {ADVICE[rule]}, or train on what is left with "
         f'overrides="runtime.min_kept=0".'
     )

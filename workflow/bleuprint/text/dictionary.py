@@ -5,6 +5,7 @@ is known to the model.
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 from bleuprint.config.segmenters import numbered
@@ -37,8 +38,14 @@ def main() -> None:
     parser.add_argument("--joined", action="store_true", help="one dictionary for all, under the first one's name")
     parser.add_argument("--output", type=Path, required=True, help="folder for dict.LANGUAGE.txt")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--given", type=Path, nargs=2, help="the dictionaries of another text, to take instead")
     arguments = parser.parse_args()
     languages = arguments.languages
+    if arguments.given:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        for language, path in zip(languages, arguments.given, strict=True):
+            shutil.copyfile(path, arguments.output / f"dict.{language}.txt")
+        return
     for group in [languages] if arguments.joined else [[language] for language in languages]:
         output = arguments.output / f"dict.{group[0]}.txt"
         write(arguments.segmented, group, arguments.segmentations, output, arguments.workers)

@@ -25,7 +25,7 @@ def expected(choice: Choice) -> str:
     """Return as JSON the facts that the corpus' config states; they hold only for the steps of prepare-iwslt14.sh."""
     corpus, published = choice.experiment.corpus, choice.experiment.corpus.published()
     changed = choice.groups["text"] != "iwslt14" or any("text." in word for word in choice.overrides)
-    changed = changed or corpus.decontaminate
+    changed = changed or corpus.decontaminate or corpus.share is not None or corpus.translated is not None
     return "{}" if changed or published is None else canonical(published.model_dump())
 
 

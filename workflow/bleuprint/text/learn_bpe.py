@@ -15,7 +15,7 @@ from pathlib import Path
 
 from subword_nmt.learn_bpe import get_pair_statistics, prune_stats
 
-from bleuprint.files import write_lines
+from bleuprint.files import read_lines, write_lines
 
 Pair = tuple[str, str]
 Word = tuple[tuple[str, ...], int]  # its symbols, and how often it occurs
@@ -121,7 +121,11 @@ def main() -> None:
     parser.add_argument("--input", type=Path, required=True, help="tokenised text")
     parser.add_argument("--output", type=Path, required=True, help="the merges, for subword-nmt apply-bpe")
     parser.add_argument("--symbols", type=int, required=True, help="merges, at most")
+    parser.add_argument("--given", type=Path, help="the merges of another text, to take instead of learning some")
     arguments = parser.parse_args()
+    if arguments.given:
+        write_lines(arguments.output, read_lines(arguments.given))
+        return
     gc.disable()  # there are no cycles, but millions of tuples that it would visit again and again
     with open(arguments.input, encoding="utf-8", newline="\n") as file:
         occurrences = Counter(word for line in file for word in line.split())

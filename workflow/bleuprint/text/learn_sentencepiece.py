@@ -77,11 +77,12 @@ def main() -> None:
     parser.add_argument("--character-coverage", type=float, default=0.9995)
     parser.add_argument("--byte-fallback", action="store_true")
     parser.add_argument("--normalization-rule-name", default="identity")
+    parser.add_argument("--given", type=Path, help="the model of another text, to take instead of learning one")
     arguments = parser.parse_args()
-    text, output = arguments.input, arguments.output
-    del arguments.input, arguments.output
+    text, output, given = arguments.input, arguments.output, arguments.given
+    del arguments.input, arguments.output, arguments.given
     with replacing(output, "wb") as file:
-        file.write(learn(text, arguments))
+        file.write(given.read_bytes() if given else learn(text, arguments))
 
 
 if __name__ == "__main__":

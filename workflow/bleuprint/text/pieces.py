@@ -35,13 +35,21 @@ class Segmenter:
 
 
 def join(pieces: list[str]) -> str:
-    """Return the line that pieces make, as fairseq's `--remove-bpe sentencepiece` does, and characters of bytes."""
-    return restore("".join(pieces).replace(MARK, " ").strip())
+    """Return the line that pieces make, as fairseq's `--remove-bpe sentencepiece` does, and characters of bytes.
+
+    A model without byte_fallback has no piece for a byte, so that `<0x41>` in its text is several pieces.
+    """
+    return restore("".join(pieces).replace(MARK, " ").strip(), any(map(BYTES.fullmatch, pieces)))
 
 
-def restore(line: str) -> str:
-    """Return a line that fairseq joined, with the characters that bytes spell."""
-    return BYTES.sub(_characters, line) if "<0x" in line else line
+def restore(line: str, byte_fallback: bool = True) -> str:
+    """Return a line that fairseq joined, with the characters that bytes spell.
+
+    Args:
+        line: without marks.
+        byte_fallback: the model spells characters in bytes; without it, `<0x41>` is text.
+    """
+    return BYTES.sub(_characters, line) if byte_fallback and "<0x" in line else line
 
 
 def _characters(spelt: re.Match[str]) -> str:

@@ -19,6 +19,11 @@ def named(config: Mapping[str, Any]) -> str:
     return str(config["text"].get("segmenter", "subword_nmt"))
 
 
+def spells_bytes(config: Mapping[str, Any]) -> bool:
+    """Tell whether the segmenter in a run's config spells characters in bytes."""
+    return bool((config["text"].get("sentencepiece") or {}).get("byte_fallback"))
+
+
 def path(name: str) -> Path:
     """Return the file of a segmenter's module."""
     return Path(__file__).with_name(f"{SEGMENTERS[name].module}.py")

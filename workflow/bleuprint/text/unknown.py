@@ -47,18 +47,22 @@ def most_frequent(segmented: Path, dictionary: Path) -> list[tuple[str, int]]:
     return lacking.most_common(EXAMPLES)
 
 
-def warnings(unknown: Mapping[str, float], tokenised: Path, examples: Examples | None = None) -> dict[str, str]:
+def warnings(
+    unknown: Mapping[str, float], tokenised: Path, examples: Examples | None = None, train: Path | None = None
+) -> dict[str, str]:
     """Return a sentence for each validation or test file with many unknown subwords, and why that may be.
 
     Args:
         unknown: as `shares` returns it.
         tokenised: the folder of the text before subwords.
         examples: of a file, as `most_frequent` returns them.
+        train: the folder of the training text before subwords, if it is another.
     """
     sentences = {}
     for name in many(unknown):
         part, _, language = name.partition(".")
-        composed = [_composed(tokenised / f"{part}.{language}") for part in ("train", part)]
+        files = ((train or tokenised) / f"train.{language}", tokenised / f"{part}.{language}")
+        composed = [*map(_composed, files)]
         cause = "are its spelling, case and tokenisation those of the training text?"
         if abs(composed[0] - composed[1]) > MANY:
             cause = (

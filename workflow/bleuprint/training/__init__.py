@@ -1,5 +1,7 @@
 """The training stage: follow fairseq-train as it runs, then pick one checkpoint or average several."""
 
+import json
+
 from bleuprint.config.flags import shell
 from bleuprint.config.schema import Training
 
@@ -13,12 +15,15 @@ def resume_flags(training: Training, bf16: bool, deterministic: bool) -> str:
         deterministic: whether torch must use deterministic algorithms on this machine.
     """
     epochs = training.average_epochs if training.by_score else None
-    return shell({"choose": training.checkpoint, "epochs": epochs, "bf16": bf16, "deterministic": deterministic})
+    freeze = None if training.freeze is None else json.dumps(training.freeze, ensure_ascii=False)
+    options = {"bf16": bf16, "deterministic": deterministic, "freeze": freeze}
+    return shell({"choose": training.checkpoint, "epochs": epochs} | options)
 
 
 def progress_flags(training: Training) -> str:
-    """Return the flags of `bleuprint.training.progress`: where the training ends."""
-    return shell({"max_epoch": training.max_epoch, "max_update": training.max_update})
+    """Return the flags of `bleuprint.training.progress`: where the training ends, and whether it may end earlier."""
+    at_most = training.patience is not None
+    return shell({"max_epoch": training.max_epoch, "max_update": training.max_update, "at_most": at_most})
 
 
 def checkpoint_flags(training: Training) -> str:

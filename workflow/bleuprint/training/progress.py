@@ -97,8 +97,16 @@ def fraction(row: dict[str, Any], max_epoch: int | None, max_update: int | None)
 class Display:
     """Show epoch, updates, loss and time left: as a bar on a terminal, as plain lines elsewhere."""
 
-    def __init__(self, max_epoch: int | None, max_update: int | None, name: str, stream: TextIO = sys.stderr) -> None:
+    def __init__(
+        self,
+        max_epoch: int | None,
+        max_update: int | None,
+        name: str,
+        stream: TextIO = sys.stderr,
+        at_most: bool = False,  # whether the training may end earlier
+    ) -> None:
         self.max_epoch, self.max_update, self.stream, self.name = max_epoch, max_update, stream, name
+        self.at_most = "at most " if at_most else ""
         self.start: tuple[float, float] | None = None  # time and fraction done when this session began
         self.last_line = 0.0
         # tqdm draws nothing on a terminal that tells no height; with a width and a height given it asks for none
@@ -125,7 +133,7 @@ class Display:
         if not kind and "words_per_second" in row:
             words.append((f"{row['words_per_second']:,.0f} words/s", 2))
         if left is not None:
-            words.append((f"{tqdm.format_interval(left)} left", 0))
+            words.append((f"{self.at_most}{tqdm.format_interval(left)} left", 0))
         if self.bar is not None:
             self._draw(words, done)
         elif kind or now - self.last_line > QUIET:
@@ -165,12 +173,13 @@ def main() -> None:
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.jsonl, written at the end")
     parser.add_argument("--max-epoch", type=int)
     parser.add_argument("--max-update", type=int)
+    parser.add_argument("--at-most", action="store_true", help="the training may end earlier")
     arguments = parser.parse_args()
     # Signals may reach the whole process group; fairseq-train's last lines after one belong in the log
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
-    display = Display(arguments.max_epoch, arguments.max_update, arguments.name)
+    display = Display(arguments.max_epoch, arguments.max_update, arguments.name, at_most=arguments.at_most)
     with open(arguments.log, "a", encoding="utf-8") as log, open(arguments.session, "w", encoding="utf-8") as session:
         if not ends_whole(arguments.log):
             log.write("\n")

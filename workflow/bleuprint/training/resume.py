@@ -1,10 +1,11 @@
 """python -m bleuprint.training.resume: prepare a --save-dir before fairseq-train starts or resumes.
 
-It checks that no line of the text is too long, sets damaged checkpoints aside, and writes the options of bleuprint's
-fairseq plugin.
+It checks that no line of the text is too long, sets damaged checkpoints aside, writes the options of bleuprint's
+fairseq plugin, and copies the user's plugins beside the --save-dir.
 """
 
 import argparse
+import json
 import os
 import sys
 import zipfile
@@ -15,7 +16,9 @@ from bleuprint.training.checkpoint import AFRESH, CHOICES
 from bleuprint.training.checkpoints import load
 from bleuprint.training.epochs import EPOCH, epochs
 from bleuprint.training.lengths import from_text, too_long
+from bleuprint.training.plugins import keep
 from bleuprint.training.save_dir import Options, write_options
+from bleuprint.training.start import check_vocabulary, prepare_continuing
 
 BEFORE = "checkpoint_before.pt"  # the checkpoint_last.pt before the present one
 
@@ -38,12 +41,13 @@ def loads(path: Path) -> bool:
     return True
 
 
-def ready(save_dir: Path, choice: str) -> list[str]:
+def ready(save_dir: Path, choice: str, continued: Path | None = None) -> list[str]:
     """Make `checkpoint_last.pt` the newest checkpoint that is whole; remove it if there is none.
 
     Args:
         save_dir: fairseq-train's.
         choice: which checkpoints make the model, as `training.checkpoint`.
+        continued: the checkpoint of another training that this one continues, for the sentences.
 
     Returns:
         What was done, in sentences.
@@ -74,7 +78,7 @@ def ready(save_dir: Path, choice: str) -> list[str]:
             link(older[0], last)
             sentences.append(f"The training resumes from {older[0].name}.")
         else:
-            sentences.append("The training starts from the beginning.")
+            sentences.append(f"The training starts from {continued or 'the beginning'}.")
     return sentences
 
 
@@ -89,13 +93,27 @@ def main() -> None:
     parser.add_argument("--limits", type=from_text, help="how long its lines may be, as training/lengths.py writes it")
     parser.add_argument("--bf16", action="store_true", help="compute matrix products in bfloat16")
     parser.add_argument("--deterministic", action="store_true", help="use deterministic algorithms only")
+    parser.add_argument("--freeze", type=json.loads, default=[], help="parameters that are not trained, as JSON")
+    parser.add_argument("--start", type=Path, help="the checkpoint of another training, which this one starts from")
+    parser.add_argument("--plugin", nargs=2, action="append", default=[], help="a plugin's folder, and its SHA-256")
+    parser.add_argument("--continued", action="store_true", help="keep the other training's optimizer and counts")
+    parser.add_argument("--max-epoch", type=int, help="with --continued: where this training ends")
+    parser.add_argument("--max-update", type=int)
     arguments = parser.parse_args()
+    if arguments.plugin:
+        keep(arguments.save_dir.parent, dict(arguments.plugin))
+    if arguments.start:
+        check_vocabulary(arguments.start, arguments.data)
     if arguments.data and (sentence := too_long(arguments.data, arguments.limits or [])):
         raise DataError(sentence)
     average = {} if arguments.epochs is None else {"average": arguments.choose, "epochs": arguments.epochs}
-    write_options(arguments.save_dir, Options(arguments.bf16, arguments.deterministic, **average))
-    for sentence in ready(arguments.save_dir, arguments.choose):
+    options = {"bf16": arguments.bf16, "deterministic": arguments.deterministic, "freeze": arguments.freeze}
+    write_options(arguments.save_dir, Options(**options, **average))
+    for sentence in ready(arguments.save_dir, arguments.choose, arguments.start if arguments.continued else None):
         print(f"bleuprint: {sentence}", file=sys.stderr)
+    if arguments.continued:
+        ends = {"max_epoch": arguments.max_epoch, "max_update": arguments.max_update}
+        prepare_continuing(arguments.start, arguments.save_dir, arguments.choose, ends)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 before fairseq-train starts. `implementations.json` is written by the plugin: which code computed the model's layers.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bleuprint.files import read_json, write_json
@@ -21,6 +21,7 @@ class Options:
     deterministic: bool = False  # only algorithms of torch that give the same bits each time
     average: str | None = None  # average_best or average_around_best: remove epochs that cannot be averaged any more
     epochs: int = 1  # how many are averaged
+    freeze: list[str] = field(default_factory=list)  # patterns of parameters that are not trained
 
 
 def write_options(save_dir: Path, options: Options) -> None:

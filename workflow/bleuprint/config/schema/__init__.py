@@ -2,17 +2,30 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, PrivateAttr, model_validator
+from pydantic import (
+    Field,
+    PositiveInt,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from bleuprint.config import comet
+from bleuprint.config.plugins import digests
 from bleuprint.config.schema.combinations import contradictions
 from bleuprint.config.schema.corpus import Corpus, Demo, Expected, Files, Iwslt14, Local
 from bleuprint.config.schema.decoding import Decoding
 from bleuprint.config.schema.fairseq import Flags, Model, Training
 from bleuprint.config.schema.section import Language, Name, Section
 from bleuprint.config.schema.text import Text
+from bleuprint.config.schema.translated import Translated
 from bleuprint.config.segmenters import SEGMENTERS
+from bleuprint.config.vocabulary import Vocabulary, beside
+from bleuprint.files import canonical
 
 __all__ = [
     "Corpus",
@@ -28,23 +41,42 @@ __all__ = [
     "Runtime",
     "Text",
     "Training",
+    "Translated",
 ]
 UNPASSABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Metric(Section):
-    """One score by sacrebleu. The metrics are those of scoring/metrics.py; bleuprint.plan.choices checks the name."""
+    """One score. The metrics are those of scoring/metrics.py; bleuprint.plan.choices checks the name."""
 
     metric: str
     """The metric: {metrics}."""
-    text: Literal["tokens", "detokenised"]
+    text: Literal["tokens", "detokenised"] = "detokenised"
     """What is compared: `tokens`, the hypothesis without BPE with the tokenised reference; or `detokenised`, running
     text with the corpus' raw reference."""
-    lowercase: bool
+    lowercase: bool = False
     """Ignore case."""
     tokenize: Literal["auto", "none", "13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "flores200"] | None = None
     """sacrebleu's tokeniser, for `bleu`: `none`, `13a`, `intl`, `char`, `zh`, `ja-mecab`, `ko-mecab` or `flores200`
     (spBLEU; its model is downloaded, or taken from `runtime.mirror`); `auto`: one that suits the target language."""
+    model: str | None = None
+    """The model, for `comet`: a name, such as `wmt22-comet-da`, which COMET downloads; or a path, of a folder as COMET
+    downloads them or of its `.ckpt` file, which counts by content. A path begins with a slash or a dot, ends in
+    `.ckpt`, or its first folder exists."""
+
+    @model_serializer(mode="wrap")
+    def without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Return all keys but a model that is null: metrics had no model when older runs were recorded."""
+        values: dict[str, Any] = handler(self)
+        return {key: value for key, value in values.items() if key != "model" or value is not None}
+
+    def identity(self) -> dict[str, Any]:
+        """Return all keys; files of a model count by their content.
+
+        Raises:
+            DataError: these files are missing or damaged.
+        """
+        return self.model_dump(mode="json") | ({"model": comet.identity(self.model)} if self.model else {})
 
 
 class Scoring(Section):
@@ -56,6 +88,28 @@ class Scoring(Section):
     resamples: Annotated[int, Field(ge=100, le=10_000)]
     """Number of bootstrap resamples for each score's 95 % interval, and of resamples and trials for the report's paired
     tests; 100 to 10000."""
+
+    @property
+    def models(self) -> dict[str, str]:
+        """The model of each metric that has one, by the metric's name."""
+        return {name: metric.model for name, metric in self.metrics.items() if metric.model is not None}
+
+    def identity(self) -> dict[str, Any]:
+        """Return the keys that can change the scores.
+
+        Raises:
+            DataError: a model's files are missing or damaged.
+        """
+        return super().identity() | {"metrics": {name: metric.identity() for name, metric in self.metrics.items()}}
+
+    def relocated(self, root: Path) -> dict[str, str]:
+        """Return the keys that give paths, with values that hold in any folder.
+
+        Args:
+            root: the folder that relative paths start from.
+        """
+        paths = {name: comet.model_path(model, root) for name, model in self.models.items()}
+        return {f"metrics.{name}.model": str(path) for name, path in paths.items() if path is not None}
 
 
 class Report(Section):
@@ -103,6 +157,8 @@ class Runtime(Section):
     """Let fairseq also write TensorBoard event files, into `results/training/KEY/tensorboard`."""
     jobs_per_gpu: Annotated[int, Field(ge=1, le=16)]
     """Number of trainings and decodings that may share one GPU; further ones wait; 1 to 16."""
+    time_limit: PositiveInt
+    """Minutes that a job on a cluster asks for at most; a training that needs more resumes in another job."""
 
 
 class Experiment(Section):
@@ -133,6 +189,8 @@ class Experiment(Section):
     expected: Published | None
     """The published score that a recipe should reach, or null; recipes set it."""
     _test: Name | None = PrivateAttr(default=None)
+    _monolingual: Translated | None = PrivateAttr(default=None)
+    _vocabulary: Vocabulary | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
@@ -144,6 +202,14 @@ class Experiment(Section):
                     f"{key}={value!r}: holds a NUL or an invalid Unicode character, which no command can be given"
                 )
         return values
+
+    @model_validator(mode="after")
+    def names_what_translates(self) -> "Experiment":
+        """Check the names of architecture, criterion and the like; with plugins, bleuprint.plan.plugins checks them."""
+        for section in (self.model, self.training, self.decoding):
+            if not self.model.plugin:
+                section.check_names()
+        return self
 
     @model_validator(mode="after")
     def names_each_flag_once(self) -> "Experiment":
@@ -187,10 +253,31 @@ class Experiment(Section):
             )
         return self
 
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The segmenter and the dictionaries of the checkpoint file that the training starts from, where known.
+
+        It is also that file's where the training starts from another training, which starts from it.
+        """
+        path = self.training.start_file
+        return beside(path) if path is not None and path.is_file() else self._vocabulary
+
+    def with_vocabulary(self, vocabulary: Vocabulary) -> "Experiment":
+        """Return the experiment with the segmenter and the dictionaries of a checkpoint file."""
+        other = self.model_copy()
+        other._vocabulary = vocabulary
+        return other
+
     def on(self, test: str | None) -> "Experiment":
         """Return the experiment on another test set: one of `corpus.tests`, or None, the corpus' own."""
         other = self.model_copy()
         other._test = test
+        return other
+
+    def translating(self, translated: Translated) -> "Experiment":
+        """Return the experiment on a text in its source language, which it translates for another's training."""
+        other = self.on("translated")
+        other._monolingual = translated
         return other
 
     @property
@@ -198,16 +285,34 @@ class Experiment(Section):
         """The one of `corpus.tests` that is decoded; None: the corpus' own test set."""
         return self._test
 
+    @property
+    def monolingual(self) -> Translated | None:
+        """The text that is translated for another's training, or None."""
+        return self._monolingual
+
     def test_identity(self) -> dict[str, Any]:
         """Return what decides the text of the further test set that this experiment is on."""
+        if self._monolingual is not None:
+            return {"monolingual": self._monolingual.text_identity(self.source)}
         return self.corpus.test_identity(str(self.test), (self.source, self.target))
+
+    def held_out(self) -> list[dict[str, Any]]:
+        """Return what decides the texts of all further test sets, in an order that their names do not decide.
+
+        Raises:
+            DataError: a file does not exist.
+        """
+        languages = (self.source, self.target)
+        return sorted((self.corpus.test_identity(name, languages) for name in self.corpus.tests), key=canonical)
 
     def resolved(self) -> dict[str, Any]:
         """Return what the report and a run's config.yaml show of it."""
         values = self.model_dump(mode="json", exclude={"runtime", "report"})
-        for section in ("text", "training", "decoding"):
+        for section in ("text", "model", "training", "decoding"):
             for key in getattr(self, section).idle():
                 del values[section][key]
+        if self.model.plugin:  # by content, as everywhere: the same code may lie in another folder
+            values["model"]["plugin"] = digests(self.model.plugin)
         # Optional keys that are not used: the configs of older runs lack them
         for name, group in (("corpus", self.corpus), ("text", self.text)):
             values[name] = {key: value for key, value in values[name].items() if not group.has_default(key)}

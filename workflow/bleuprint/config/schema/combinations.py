@@ -76,7 +76,8 @@ def _metric(training: dict[str, Any], choice: str) -> Iterator[str]:
             way = "set +training.report_accuracy=true"
         yield f"training.best_checkpoint_metric={metric}: nothing computes it on the validation set; {way}"
     highest = bool(training.get("maximize_best_checkpoint_metric"))
-    if choice.endswith("best") and metric in HIGHER_IS_BETTER | LIKELIHOOD and highest != (metric in HIGHER_IS_BETTER):
+    compared = choice.endswith("best") or training.get("patience")
+    if compared and metric in HIGHER_IS_BETTER | LIKELIHOOD and highest != (metric in HIGHER_IS_BETTER):
         yield (
             f"training.best_checkpoint_metric={metric}: the worst model would be taken for the best; "
             f"set training.maximize_best_checkpoint_metric={str(not highest).lower()}"
@@ -87,6 +88,8 @@ def _checkpoints(training: dict[str, Any], choice: str) -> Iterator[str]:
     by_score, averages = choice.endswith("best"), choice.startswith("average")
     missing = {"no_epoch_checkpoints"} if averages else set()
     missing |= {"disable_validation"} if by_score else set()
+    if training.get("patience") and training.get("disable_validation"):
+        yield "disable_validation: training.patience would find no validation; leave it out"
     for key in sorted(key for key in missing if training.get(key)):
         nothing = "nothing to average" if averages else "no best checkpoint"
         yield f"{key}: training.checkpoint={choice} would find {nothing}; leave it out"

@@ -5,13 +5,40 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
 
-from bleuprint.config.known_flags import Command, complaint, kind, one_name
+from bleuprint.config.known_flags import REGISTERED, Command, complaint, kind, one_name
 from bleuprint.config.local_text import content_hash
+from bleuprint.config.plugins import digests
 from bleuprint.config.schema.section import Section
 from bleuprint.files import DataError
 
 # Some of fairseq's switches take the word True or False where others are bare flags
 Switch = Annotated[Literal["True", "False"], BeforeValidator(lambda value: str(value))]
+
+
+def _start(value: Any) -> Any:
+    words = value if isinstance(value, list) else [value]
+    if value is None or (words and all(isinstance(word, str) and word for word in words)):
+        return value
+    raise ValueError(
+        f"training.start_from={value}: name a run, a checkpoint file, or a list of overrides as [recipe=demo,seed=1]"
+    )
+
+
+def _plugin(value: Any) -> Any:
+    """Return a list of folders; None for an empty one, which is the same as none."""
+    return (([value] if isinstance(value, str) else value) or None) if value != "" else value
+
+
+def _freeze(value: Any) -> Any:
+    patterns = [value] if isinstance(value, str) else value
+    if isinstance(patterns, list) and all(isinstance(pattern, str) and pattern for pattern in patterns):
+        return sorted(set(patterns)) or None  # their order and number change nothing
+    return value
+
+
+Freeze = Annotated[list[str] | None, BeforeValidator(_freeze)]
+Plugin = Annotated[list[Annotated[str, Field(min_length=1)]] | None, BeforeValidator(_plugin)]
+StartFrom = Annotated[str | list[str] | None, BeforeValidator(_start)]
 
 
 class Flags(Section):
@@ -37,11 +64,26 @@ class Flags(Section):
     @model_validator(mode="after")
     def can_be_given(self) -> Self:
         """Check that no flag is one that the pipeline sets itself, or that makes a result wrong or none."""
-        for key, value in sorted(self.model_dump(exclude=set(self.own)).items()):
+        values = self.model_dump(exclude=set(self.own))
+        self._check({key: value for key, value in values.items() if not self._may_be_a_plugins(key, value)})
+        return self
+
+    def check_names(self) -> None:
+        """Check, where there are no plugins, that no name of an architecture, criterion or the like is a wrong one.
+
+        Raises:
+            ValueError: it is for other tasks than translation.
+        """
+        self._check({key: value for key, value in self.flags().items() if self._may_be_a_plugins(key, value)})
+
+    def _may_be_a_plugins(self, key: str, value: Any) -> bool:
+        return key in REGISTERED and kind(self.command, key, value) == "refused"
+
+    def _check(self, values: dict[str, Any]) -> None:
+        for key, value in sorted(values.items()):
             if problem := complaint(self.command, key, value):
                 word = key if value is True else f"{key}={value}"
                 raise ValueError(f"{type(self).__name__.lower()}.{word}: {problem}")
-        return self
 
     def flags(self) -> dict[str, Any]:
         """Return the keys that fairseq's command line gets."""
@@ -80,6 +122,7 @@ class Flags(Section):
 class Model(Flags):
     """The model: architecture, sizes, dropout."""
 
+    own = frozenset({"plugin"})
     arch: str
     """fairseq's named architecture."""
     encoder_layers: PositiveInt | None = None
@@ -126,13 +169,33 @@ class Model(Flags):
     """Use one matrix for the decoder's input and output."""
     share_all_embeddings: bool | None = None
     """Use one matrix for the encoder's input, too; this needs `text=joined`."""
+    plugin: Plugin = None
+    """Folders with your own code for fairseq, or null: architectures, criterions, tasks, optimizers, schedules. One
+    folder, `plugins/my_arch`, or several, `[plugins/my_arch,plugins/my_loss]`; what they register can be named by
+    `arch`, `training.criterion` and so on, and their flags are added with a plus. Their files count by content."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return the keys that can change the model; plugins count by their content.
+
+        Raises:
+            DataError: a folder can be no plugin.
+        """
+        return super().identity() | ({"plugin": digests(self.plugin)} if self.plugin else {})
+
+    def idle(self) -> set[str]:
+        """Return `plugin`, where there is none."""
+        return set() if self.plugin else {"plugin"}
 
 
 class Training(Flags):
     """How the model is trained, and which checkpoint is decoded."""
 
     # fp16 is passed on only where there is a GPU; fairseq's own flag bf16 needs a TPU
-    own = frozenset({"fp16", "bf16", "deterministic", "checkpoint", "average_last", "average_epochs"})
+    own = frozenset({"fp16", "bf16", "deterministic", "checkpoint", "average_last", "average_epochs"}) | {
+        "start_from",
+        "reset",
+        "freeze",
+    }
     optimizer: str
     """fairseq's name of the optimizer."""
     adam_betas: str | None = None
@@ -165,6 +228,10 @@ class Training(Flags):
     """End after this number of epochs."""
     max_update: PositiveInt | None = None
     """End after this number of updates; with both, the first to be reached ends the training; one must be given."""
+    patience: PositiveInt | None = None
+    """End early, after this number of validations in a row that brought no better `best_checkpoint_metric`; null: do
+    not. `max_epoch` or `max_update` is then the latest end, and still needed. A training that was stopped and resumed
+    ends after the same update."""
     update_epoch_batch_itr: Switch
     """Rebuild the batches in each epoch, so that a resumed training equals an undisturbed one."""
     eval_bleu: bool | None = None
@@ -202,11 +269,39 @@ class Training(Flags):
     """With `average_best` and `average_around_best`: the number of epochs that are averaged (fewer if there are
     fewer)."""
 
+    freeze: Freeze = None
+    """The parameters that are not trained, as patterns over their names, or null: `[encoder.*]`,
+    `[*.embed_tokens.weight]`. A parameter with several names, as where embeddings are shared, is frozen if a pattern
+    matches one of them. A pattern that matches nothing ends the training before its first update."""
+    start_from: StartFrom = None
+    """The model that the training starts from, instead of random weights, or null. The name of a run in
+    `results/runs`; a list of overrides that ask for one run, as in `[recipe=cpu_small,seed=1]`, which is trained first
+    where it is missing; or a checkpoint file, such as `models/checkpoint.pt`. The text is then segmented as that
+    model's was, and has its dictionaries."""
+    reset: bool = True
+    """With `start_from`: optimizer, learning rate schedule, and the counts of updates and epochs start anew, as with
+    fairseq's `--finetune-from-model`. `false`: all continue where the other training ended, on the same text, up to
+    this training's `max_epoch` or `max_update`."""
+
+    @model_validator(mode="after")
+    def resets_what_it_starts_from(self) -> "Training":
+        """Check that `reset` has something to keep."""
+        if not self.reset and self.start_from is None:
+            raise ValueError("training.reset: false has no effect without training.start_from; set that, too")
+        return self
+
+    @property
+    def start_file(self) -> Path | None:
+        """The checkpoint file that the training starts from, or None."""
+        word = self.start_from
+        return Path(word) if isinstance(word, str) and ("/" in word or word.endswith(".pt")) else None
+
     @model_validator(mode="after")
     def ends(self) -> "Training":
         """Check that the training ends: without a limit fairseq trains for ever."""
         if self.max_epoch is None and self.max_update is None:
-            raise ValueError("needs an end: set training.max_epoch or training.max_update")
+            early = ", as training.patience only ends it earlier" if self.patience else ""
+            raise ValueError(f"needs an end: set training.max_epoch or training.max_update{early}")
         return self
 
     @model_validator(mode="after")
@@ -217,10 +312,25 @@ class Training(Flags):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """Return the keys that can change the model; those that are false or unused here are left out."""
+        """Return the keys that can change the model; those that are false or unused here are left out.
+
+        A file that the training starts from counts by its content, another training by its own identity.
+
+        Raises:
+            DataError: that file does not exist.
+        """
         idle = {"average_last"} if self.checkpoint != "average" else set()
-        idle |= {key for key in ("deterministic", "bf16") if not getattr(self, key)}
-        return {key: value for key, value in super().identity().items() if key not in idle | self.idle()}
+        idle |= {key for key in ("deterministic", "bf16") if not getattr(self, key)} | {"start_from"}
+        values = {key: value for key, value in super().identity().items() if key not in idle | self.idle()}
+        if (path := self.start_file) is None:
+            return values
+        if path.is_dir():
+            of_run = path.parent.name == "runs"
+            name = f"the run, training.start_from={path.name}" if of_run else "the checkpoint file in it"
+            raise DataError(f"training.start_from={path}: is a folder; name {name}")
+        if not path.is_file():
+            raise DataError(f"training.start_from={path}: no such file; correct the path")
+        return values | {"start_from": content_hash(path)}
 
     def idle(self) -> set[str]:
         """Return `average_epochs`, where epochs are not averaged by their score."""

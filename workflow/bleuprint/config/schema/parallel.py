@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt, StringConstraints
 from bleuprint.config.local_text import test_identity
 from bleuprint.config.published import PREFIX
 from bleuprint.config.schema.section import Language, Name, Section
+from bleuprint.config.schema.translated import Share, Translated
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -29,13 +30,19 @@ class Expected(Section):
 class Parallel(Section):
     """Keys of every corpus, and what a corpus of any kind can be asked."""
 
-    # The text stage decontaminates, and has it in its identity; further test sets have stages of their own
-    how = frozenset({"decontaminate", "tests"})
+    # The text stage decontaminates, chooses the training pairs and adds some, and has that in its identity; further
+    # test sets have stages of their own
+    how = frozenset({"decontaminate", "tests", "share", "translated"})
     decontaminate: bool
-    """Leave out of train what validation or test holds too, see below."""
+    """Leave out of train what validation, test or a further test set holds too, see below."""
     tests: dict[Name, str] = Field(default_factory=dict)
     """Further test sets, each under a name of your choice: a prefix of files, or one of sacreBLEU's published sets:
     `{mine:data/mine,wmt20:sacrebleu/wmt20}`. Every run is also scored on these; nothing is trained again."""
+
+    share: Share | None = None
+    """Which part of the training pairs is used: `[0,0.5]` is the first half; null: all."""
+    translated: Translated | None = None
+    """Training pairs that a model makes of text in one language, for back-translation or distillation, see below."""
 
     def arguments(self, mirror: str | None) -> list[str]:
         """Return the arguments of `python -m bleuprint.corpus` that say where the text comes from.
@@ -80,7 +87,10 @@ class Parallel(Section):
             root: the folder that relative paths start from.
         """
         own = {name: where for name, where in self.tests.items() if not where.startswith(PREFIX)}
-        return {f"tests.{name}": str(root / where) for name, where in own.items()}
+        made = self.translated.relocated(root) if self.translated else {}
+        return {f"tests.{name}": str(root / where) for name, where in own.items()} | {
+            f"translated.{key}": value for key, value in made.items()
+        }
 
 
 class Downloaded(Parallel):

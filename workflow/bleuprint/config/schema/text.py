@@ -81,6 +81,16 @@ class Text(Section):
     it leaves out none. Validation and test text keep all merges."""
     joined_dictionary: bool
     """Use one dictionary for both languages (`--joined-dictionary`)."""
+    bidirectional: bool = False
+    """Hold each training and validation pair in both directions, so that one model learns both; needs
+    `joined_dictionary`."""
+
+    @model_validator(mode="after")
+    def joins_what_goes_both_ways(self) -> "Text":
+        """Check that both languages can stand on either side."""
+        if self.bidirectional and not self.joined_dictionary:
+            raise ValueError("text.bidirectional: needs one dictionary for both languages; set text=joined")
+        return self
 
     @model_validator(mode="after")
     def has_a_segmenter(self) -> "Text":
