@@ -28,11 +28,12 @@ from bleuprint.config import compose, groups, vocabulary
 from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.config.segmenters import SEGMENTERS, of_text
 from bleuprint.files import DataError, write_json
-from bleuprint.plan.ancestors import portable
 from bleuprint.plan.costs import target_tokens
 from bleuprint.plan.explain import explain
+from bleuprint.plan.graph import Plan, Run
 from bleuprint.plan.how import binarise, learn, train
-from bleuprint.plan.keys import Plan, Run, plan
+from bleuprint.plan.keys import plan
+from bleuprint.plan.portable import portable
 from bleuprint.record.provenance import find, read
 from bleuprint.record.seal import seal
 from bleuprint.report.facts import costs
@@ -277,6 +278,36 @@ def test_parents_on_local_text_go_by_their_seed_in_another_folder(
     (tmp_path / "new").mkdir()
     monkeypatch.chdir(tmp_path / "new")
     assert plan(experiments({"overrides": words})).runs[0].name == run.name
+
+
+def test_the_report_takes_runs_that_build_on_other_models_for_other_systems() -> None:
+    """Runs of one group are averaged over their seeds, so that they may differ in nothing else."""
+
+    def group(*overrides: str, **cli: Any) -> str:
+        (one,) = {run.group for run in plan(experiments({"recipe": "demo", "overrides": list(overrides), **cli})).runs}
+        return one
+
+    back = ["corpus.translated.side=target", "corpus.translated.by=[recipe=demo,source=en,target=de]"]
+    groups = [
+        group(),
+        group("training.start_from=[recipe=demo,seed=8]"),
+        group("training.start_from=[recipe=demo,seed=9]"),
+        group("training.start_from=[recipe=demo,corpus.pairs=100]"),
+        group("training.start_from=[recipe=demo,training.start_from=[recipe=demo,seed=9]]"),
+        group(*back),
+        group(*back, "corpus.translated.share=[0,0.5]"),
+        group(back[0], back[1].replace("de]", "de,decoding.beam=2]")),
+        group(back[0], back[1].replace("de]", "de,training.lr=1]")),
+    ]
+    assert len(set(groups)) == len(groups)
+    # All seeds are one group, whether their parents have the same seed or each one its own
+    for parent in ("[recipe=demo,seed=9]", "[recipe=demo,seed=2]", "[recipe=demo,seed=${seed}]"):
+        assert group(f"training.start_from={parent}", seed="1,2,3")
+    assert group("training.start_from=[recipe=demo,seed=${seed}]", seed="2") != group(
+        "training.start_from=[recipe=demo,seed=2]", seed="2"
+    )
+    # What comes after the parent's training makes no difference
+    assert group("training.start_from=[recipe=demo,seed=9,decoding.beam=2]") == groups[2]
 
 
 def test_an_ensemble_of_texts_is_refused() -> None:

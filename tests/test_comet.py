@@ -27,7 +27,8 @@ from bleuprint.files import DataError
 from bleuprint.machine import device
 from bleuprint.plan import how
 from bleuprint.plan.explain import to_compute
-from bleuprint.plan.keys import Plan, plan
+from bleuprint.plan.graph import Plan
+from bleuprint.plan.keys import plan
 from bleuprint.report.comparison import compare
 from bleuprint.report.groups import groups, interval, ranking
 from bleuprint.report.translations import by_length, most_changed

@@ -15,7 +15,8 @@ from bleuprint.files import link
 from bleuprint.machine import device
 from bleuprint.plan import costs
 from bleuprint.plan.explain import to_compute
-from bleuprint.plan.keys import Plan, plan
+from bleuprint.plan.graph import Plan
+from bleuprint.plan.keys import plan
 
 TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50"
 Usage = namedtuple("Usage", "total used free")

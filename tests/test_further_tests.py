@@ -23,8 +23,9 @@ from bleuprint.config.local_text import _content_hash
 from bleuprint.config.local_text import test_identity as identity
 from bleuprint.files import DataError, canonical, read_json, write_json, write_lines
 from bleuprint.plan.explain import explain, to_compute
+from bleuprint.plan.graph import Plan
 from bleuprint.plan.how import tokenise
-from bleuprint.plan.keys import Plan, plan
+from bleuprint.plan.keys import plan
 from bleuprint.plan.keys import planned as checked
 from bleuprint.record.provenance import find, read
 from bleuprint.record.same import compared

@@ -12,7 +12,8 @@ from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.config.schema import Experiment
 from bleuprint.config.stages import ALL, STAGES, Others, ancestors
 from bleuprint.files import DataError, read_json
-from bleuprint.plan.keys import Plan, plan
+from bleuprint.plan.graph import Plan
+from bleuprint.plan.keys import plan
 from bleuprint.record.folder import begin
 
 

@@ -18,7 +18,8 @@ from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.files import DataError
 from bleuprint.plan import fairseq_flags
 from bleuprint.plan.explain import explain
-from bleuprint.plan.keys import Plan, plan
+from bleuprint.plan.graph import Plan
+from bleuprint.plan.keys import plan
 from bleuprint.record import seal
 from bleuprint.record.provenance import RUNS, read
 from bleuprint.training.plugins import FOLDER, LOADER, copy, keep

@@ -9,9 +9,10 @@ from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.corpus.to_translate import main as write_text
 from bleuprint.corpus.to_translate import text
 from bleuprint.files import DataError
-from bleuprint.plan.ancestors import portable
+from bleuprint.plan.graph import Plan
 from bleuprint.plan.how import fetch_test, tokenise
-from bleuprint.plan.keys import Plan, plan
+from bleuprint.plan.keys import plan
+from bleuprint.plan.portable import portable
 
 REVERSE = "corpus.translated.by=[recipe=demo,source=en,target=de] corpus.translated.side=target"
 

@@ -21,7 +21,8 @@ from bleuprint.config.compose import experiments
 from bleuprint.config.stages import STAGES
 from bleuprint.files import write_json
 from bleuprint.plan.explain import explain
-from bleuprint.plan.keys import Plan, plan
+from bleuprint.plan.graph import Plan
+from bleuprint.plan.keys import plan
 
 TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50 scoring.resamples=100"
 NOTHING = {"stage": "", "files": {}, "parents": {}}  # a seal

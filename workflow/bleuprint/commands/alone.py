@@ -21,7 +21,7 @@ from bleuprint.commands.cluster import cancel_left, refuse_beside
 from bleuprint.config.schema import Training
 from bleuprint.config.stages import STAGES
 from bleuprint.files import DataError, locked, read_json, visible, write_json
-from bleuprint.plan.keys import Plan
+from bleuprint.plan.graph import Plan
 
 LOCK = Path("results/.call")  # held by the Snakemake that is at work
 JOBS = Path("results/.jobs")  # held, shared, by each job's shell and all that it starts (Snakefile)

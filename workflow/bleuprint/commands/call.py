@@ -14,7 +14,7 @@ from bleuprint.commands.doctor import refuse
 from bleuprint.files import SCARCE, full
 from bleuprint.machine import endings, memory
 from bleuprint.plan.explain import finished, planned_folders
-from bleuprint.plan.keys import Plan, Run
+from bleuprint.plan.graph import Plan, Run
 from bleuprint.record.provenance import RUNS
 from bleuprint.widths import columns, wrapped
 

@@ -11,7 +11,8 @@ from bleuprint.commands.cluster import refuse_unknown_machine, submitted, with_r
 from bleuprint.commands.terminal import concise
 from bleuprint.files import DataError, exit_with_message
 from bleuprint.plan.explain import explain_dry_run
-from bleuprint.plan.keys import Plan, planned
+from bleuprint.plan.graph import Plan
+from bleuprint.plan.keys import planned
 from bleuprint.plan.times import settle
 
 

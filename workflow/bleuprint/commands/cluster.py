@@ -14,7 +14,7 @@ from snakemake.settings.types import SharedFSUsage
 from bleuprint.config.words import hydra_words
 from bleuprint.files import DataError, exit_with_message
 from bleuprint.machine import slurm
-from bleuprint.plan.keys import Plan
+from bleuprint.plan.graph import Plan
 
 
 def submitted(workflow: Any) -> bool:

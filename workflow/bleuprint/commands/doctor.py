@@ -23,7 +23,7 @@ from bleuprint.machine.memory import ended, limit
 from bleuprint.plan.costs import refusal, target_tokens, training_memory, update_freq, weights
 from bleuprint.plan.explain import to_compute
 from bleuprint.plan.fairseq_flags import user_dir_now
-from bleuprint.plan.keys import Plan, Stage
+from bleuprint.plan.graph import Plan, Stage
 from bleuprint.training import kept
 from bleuprint.widths import columns, shorten
 

@@ -13,7 +13,7 @@ from bleuprint.machine import cuda
 from bleuprint.machine.device import gpus, uses_gpu
 from bleuprint.machine.environment import PACKAGES, ROOT, nvidia
 from bleuprint.plan.costs import NO_GPU
-from bleuprint.plan.keys import Plan
+from bleuprint.plan.graph import Plan
 from bleuprint.scoring import comet
 
 LOCK = ROOT / "envs" / "requirements.lock"

@@ -8,7 +8,7 @@ from typing import Any
 
 from bleuprint.config.stages import ALL
 from bleuprint.files import read_json
-from bleuprint.plan.keys import Plan
+from bleuprint.plan.graph import Plan
 from bleuprint.scoring.metrics import headline
 from bleuprint.training.stopped import stopped_early
 from bleuprint.widths import USUAL

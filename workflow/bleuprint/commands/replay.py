@@ -15,9 +15,10 @@ from bleuprint.config.compose import Choice, ConfigError, experiments
 from bleuprint.config.differences import differing
 from bleuprint.files import DataError, read_json, sha256, visible, write_json
 from bleuprint.machine.environment import ROOT, facts
-from bleuprint.plan.ancestors import portable, with_parents
+from bleuprint.plan.ancestors import with_parents
 from bleuprint.plan.explain import dotted
 from bleuprint.plan.keys import planned
+from bleuprint.plan.portable import portable
 from bleuprint.record import own, plugins
 from bleuprint.record.provenance import NAME, RUNS, Record, base, find, read
 from bleuprint.record.same import compared

@@ -19,7 +19,7 @@ from bleuprint.commands.call import show_scores
 from bleuprint.commands.milestones import ended, started
 from bleuprint.files import visible
 from bleuprint.plan.choices import notes
-from bleuprint.plan.keys import Plan
+from bleuprint.plan.graph import Plan
 from bleuprint.widths import USUAL
 
 STREAM = "DefaultStreamHandler"  # Snakemake's name of its handler that writes to the terminal

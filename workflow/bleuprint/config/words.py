@@ -83,13 +83,13 @@ def as_hydra(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_item, value)) + "]"
+        return "[" + ",".join(map(as_item, value)) + "]"
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_item(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{as_item(item)}" for key, item in value.items()) + "}"
     return str(value)
 
 
-def _item(value: Any) -> str:
+def as_item(value: Any) -> str:
     """Write a value inside a list or a mapping, where text may need quotes; elsewhere text is Hydra's already."""
     if isinstance(value, str) and not PLAIN.fullmatch(value):
         return quoted(value)

@@ -7,14 +7,13 @@ is computed, and what is there is reused.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from bleuprint.config.compose import Choice, ConfigError, experiments
 from bleuprint.config.schema import Experiment, Model, Text, Translated
 from bleuprint.config.stages import member, on_text_of_start
 from bleuprint.config.vocabulary import INHERITED, beside
-from bleuprint.config.words import as_hydra
+from bleuprint.config.words import as_hydra, as_item
 from bleuprint.files import DataError
 from bleuprint.record import own
 from bleuprint.record.plugins import recorded
@@ -187,14 +186,9 @@ def _with_text(choice: Choice, identity: Mapping[str, Any], name: str) -> Choice
             )
     if not unlike:
         return choice
-    words = [f"++text.{key}={_word(text[key])}" for key in unlike]
+    words = [f"++text.{key}={as_item(text[key])}" for key in unlike]
     (again,) = experiments({"overrides": [*words, *choice.overrides]}, choice.config_dir)
     return replace(again, overrides=choice.overrides)
-
-
-def _word(value: Any) -> str:
-    """Write a value in Hydra's grammar, text with quotes where it needs them."""
-    return as_hydra([value])[1:-1]
 
 
 def _check_languages(own: Experiment, languages: tuple[str, str], name: str) -> None:
@@ -246,33 +240,3 @@ def _check_start(own: Experiment, start: Experiment, name: str) -> None:
             f"training.reset: {name} is an average of checkpoints, which no training can continue; leave "
             "training.reset out"
         )
-
-
-def portable(choice: Choice, root: Path | None = None) -> list[str]:
-    """Return words that ask for a choice in a folder that has none of the runs that it builds on.
-
-    Args:
-        choice: with its parents.
-        root: where relative paths start; None: leave them as they are.
-    """
-    words = list(choice.overrides)
-    if root is not None:
-        words += [f"corpus.{key}={_word(value)}" for key, value in choice.experiment.corpus.relocated(root).items()]
-        if (path := choice.experiment.training.start_file) is not None:
-            words.append(f"training.start_from={_word(str(root / path))}")
-        if folders := choice.experiment.model.plugin:
-            words.append(f"model.plugin={as_hydra([str(root / folder) for folder in folders])}")
-    for key, role in ((START, "start"), (BY, "translator")):
-        if (other := choice.parents.get(role)) is not None:
-            words = [word for word in words if word.partition("=")[0].lstrip("+") != key]
-            words.append(f"{key}={as_hydra(_for_each_seed(choice, role, portable(other, root)))}")
-    return words
-
-
-def _for_each_seed(choice: Choice, role: str, words: list[str]) -> list[str]:
-    """Return words that ask for a parent, so that each model of an ensemble gets the parent of its own seed."""
-    own = choice.parents[role].overrides
-    members = [choice.parents[member(seed)] for seed in choice.experiment.decoding.ensemble]
-    if all(other.parents[role].overrides == own for other in members):
-        return words
-    return ["seed=${seed}" if word == f"seed={choice.experiment.seed}" else word for word in words]

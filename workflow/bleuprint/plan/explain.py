@@ -14,7 +14,7 @@ from tabulate import tabulate
 from bleuprint.config.differences import differing, flat
 from bleuprint.config.stages import ALL, FURTHER, STAGES
 from bleuprint.files import read_json
-from bleuprint.plan.keys import Plan, Run, Stage
+from bleuprint.plan.graph import Plan, Run, Stage
 from bleuprint.record import plugins, seal
 from bleuprint.widths import columns, wrapped
 

@@ -14,7 +14,7 @@ from bleuprint.corpus import arguments
 from bleuprint.decoding.engine import translate_how
 from bleuprint.machine.device import launcher, uses_bf16, uses_gpu
 from bleuprint.plan.fairseq_flags import generate_how, train_how, user_dir_of
-from bleuprint.plan.keys import Plan
+from bleuprint.plan.graph import Plan
 from bleuprint.plan.lengths import limits as length_limits
 from bleuprint.scoring import comet
 from bleuprint.scoring.languages import bleu_tokenizer

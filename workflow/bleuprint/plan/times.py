@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bleuprint.config.stages import ALL
 from bleuprint.files import read_json, sha256
-from bleuprint.plan.keys import Plan
+from bleuprint.plan.graph import Plan
 from bleuprint.record import seal
 from bleuprint.record.provenance import NAME, RUNS, parts
 
