@@ -542,7 +542,7 @@ def test_killed_and_resumed_it_ends_in_the_same_bits_and_continued_in_those_of_o
     ]
     assert run_sessions(tmp_path, *sessions) == [0, -kill, 0, 0, -kill, 0]
     assert (tmp_path / "killed.log").read_text().count(f"parent/{last} (epoch") == 2
-    shutil.rmtree(tmp_path / "bin")  # which is made anew
+    shutil.rmtree(tmp_path / "bin")  # the next sessions write it again
     (tmp_path / "continued").mkdir()
     prepare_continuing(tmp_path / "parent" / last, tmp_path / "continued", "last", longer)
     begun = load(tmp_path / "parent" / last)["optimizer_history"][-1]["num_updates"]

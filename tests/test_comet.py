@@ -146,7 +146,7 @@ def test_a_replay_in_another_folder_finds_the_model(tmp_path: Path) -> None:
     assert choice.experiment.scoring.relocated(tmp_path / "elsewhere") == {}
 
 
-# What is wrong is said before any job
+# Errors that are found before any job
 
 
 @pytest.mark.parametrize(

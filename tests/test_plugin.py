@@ -99,7 +99,7 @@ def write(folder: Path | str, **modules: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with the plugin `sizes`; what is hashed once in a process is hashed anew in each test."""
+    """A folder with the plugin `sizes`; its hash is computed again in each test."""
     monkeypatch.chdir(tmp_path)
     write("sizes", init=SIZES)
     plugins._digest.cache_clear()
@@ -319,7 +319,7 @@ def test_a_training_keeps_its_copy() -> None:
     with pytest.raises(DataError, match=r"model.plugin=sizes: no such folder any more; restore it"):
         keep(training, wanted)
     write("sizes", init=SIZES.replace("64", "128"))
-    with pytest.raises(DataError, match="has changed since this call was planned; the same command plans it anew"):
+    with pytest.raises(DataError, match="has changed since this call was planned; run the same command again"):
         keep(training, wanted)
     write("sizes", init=SIZES)
     keep(training, wanted)

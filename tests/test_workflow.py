@@ -360,7 +360,7 @@ def test_beam_and_length_penalty_are_tuned_on_the_validation_set_alone(
     assert not jobs(prepared("-n", *beam)).keys() & {"tune", "translate"}  # it is not used
     shutil.rmtree(run)
     shutil.rmtree(tmp_path / "results/report")
-    (folder / "tuned.json").unlink()  # the record, made anew, would not tell of the tuning
+    (folder / "tuned.json").unlink()  # a new record would not tell of the tuning
     assert jobs(prepared("-n", *tuned)).get("tune") == 1
 
 

@@ -44,8 +44,8 @@ FLAG_SECTIONS: dict[str, type[Flags]] = {"model": Model, "training": Training, "
 class Choice:
     """An experiment, the file that each group came from (`model` → `transformer`), and the overrides.
 
-    `parents` are the choices whose models or texts this one builds on, by what they are to it; bleuprint.plan.ancestors
-    adds them. `config_dir` is the folder of the user's own config files, and `own` has the text of those that took
+    `parents` are the choices whose models this one builds on: `start`, `translator` and others, which
+    bleuprint.plan.ancestors adds. `config_dir` is the folder of the user's own config files, and `own` has the text of those that took
     part, by their paths in it.
     """
 

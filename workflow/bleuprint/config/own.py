@@ -18,7 +18,7 @@ def taken(words: Sequence[str], folder: Path | None) -> tuple[Path | None, list[
     """Take the word `config_dir=FOLDER` out of a config's words.
 
     Args:
-        words: of which the last such word counts.
+        words: overrides; the last `config_dir=` among them counts.
         folder: the folder where there is none; None: experiments/, if there is one.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Describe what is odd about a text: each finding makes its scores meaningless, or is a warning or a note."""
+"""Describe what is odd about a text, in sentences of three kinds: its scores are meaningless, a warning, or a note."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence

@@ -66,6 +66,4 @@ def keep(training: Path, wanted: Mapping[str, str]) -> None:
         copy(list(wanted), output)
         for folder, sha in wanted.items():
             if digest(output / name_of(folder)) != sha:
-                raise DataError(
-                    f"{KEY}={folder}: has changed since this call was planned; the same command plans it anew"
-                )
+                raise DataError(f"{KEY}={folder}: has changed since this call was planned; run the same command again")

@@ -279,9 +279,9 @@ class Training(Flags):
     where it is missing; or a checkpoint file, such as `models/checkpoint.pt`. The text is then segmented as that
     model's was, and has its dictionaries."""
     reset: bool = True
-    """With `start_from`: optimizer, learning rate schedule, and the counts of updates and epochs start anew, as with
-    fairseq's `--finetune-from-model`. `false`: all continue where the other training ended, on the same text, up to
-    this training's `max_epoch` or `max_update`."""
+    """With `start_from`: `true` begins with a new optimizer and learning rate schedule, and counts updates and epochs from
+    zero, as fairseq's `--finetune-from-model` does. `false` keeps all of these and continues the other training on the
+    same text, up to `max_epoch` or `max_update`."""
 
     @model_validator(mode="after")
     def resets_what_it_starts_from(self) -> "Training":
