@@ -45,8 +45,8 @@ class Choice:
     """An experiment, the file that each group came from (`model` → `transformer`), and the overrides.
 
     `parents` are the choices whose models this one builds on: `start`, `translator` and others, which
-    bleuprint.plan.ancestors adds. `config_dir` is the folder of the user's own config files, and `own` has the text of those that took
-    part, by their paths in it.
+    bleuprint.plan.ancestors adds. `config_dir` is the folder of the user's own config files, and `own` has the text of
+    those that took part, by their paths in it.
     """
 
     experiment: Experiment

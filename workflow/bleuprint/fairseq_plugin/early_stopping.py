@@ -50,7 +50,7 @@ class Scores:
         return write
 
     def loading(self, load: Callable[..., Any]) -> Callable[..., Any]:
-        """Wrap the loading of a checkpoint: restore the counts where a training is resumed, and begin at zero elsewhere.
+        """Wrap the loading of a checkpoint: restore the counts of a training that is resumed, or begin at zero.
 
         At the end of an epoch the learning rate then changes by its score, as it does in an undisturbed training.
         """

@@ -2,26 +2,21 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import (
-    Field,
-    PositiveInt,
-    PrivateAttr,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, model_validator
 
-from bleuprint.config import comet
 from bleuprint.config.plugins import digests
 from bleuprint.config.schema.combinations import contradictions
 from bleuprint.config.schema.corpus import Corpus, Demo, Expected, Files, Iwslt14, Local
 from bleuprint.config.schema.decoding import Decoding
-from bleuprint.config.schema.fairseq import Flags, Model, Training
+from bleuprint.config.schema.flags import Flags
+from bleuprint.config.schema.model import Model
+from bleuprint.config.schema.runtime import Runtime
+from bleuprint.config.schema.scoring import Metric, Published, Scoring
 from bleuprint.config.schema.section import Language, Name, Section
 from bleuprint.config.schema.text import Text
+from bleuprint.config.schema.training import Training
 from bleuprint.config.schema.translated import Translated
 from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.config.vocabulary import Vocabulary, beside
@@ -37,79 +32,16 @@ __all__ = [
     "Flags",
     "Iwslt14",
     "Local",
+    "Metric",
     "Model",
+    "Published",
     "Runtime",
+    "Scoring",
     "Text",
     "Training",
     "Translated",
 ]
 UNPASSABLE = re.compile("[\0\ud800-\udfff]")
-
-
-class Metric(Section):
-    """One score. The metrics are those of scoring/metrics.py; bleuprint.plan.choices checks the name."""
-
-    metric: str
-    """The metric: {metrics}."""
-    text: Literal["tokens", "detokenised"] = "detokenised"
-    """What is compared: `tokens`, the hypothesis without BPE with the tokenised reference; or `detokenised`, running
-    text with the corpus' raw reference."""
-    lowercase: bool = False
-    """Ignore case."""
-    tokenize: Literal["auto", "none", "13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "flores200"] | None = None
-    """sacrebleu's tokeniser, for `bleu`: `none`, `13a`, `intl`, `char`, `zh`, `ja-mecab`, `ko-mecab` or `flores200`
-    (spBLEU; its model is downloaded, or taken from `runtime.mirror`); `auto`: one that suits the target language."""
-    model: str | None = None
-    """The model, for `comet`: a name, such as `wmt22-comet-da`, which COMET downloads; or a path, of a folder as COMET
-    downloads them or of its `.ckpt` file, which counts by content. A path begins with a slash or a dot, ends in
-    `.ckpt`, or its first folder exists."""
-
-    @model_serializer(mode="wrap")
-    def without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Return all keys but a model that is null: metrics had no model when older runs were recorded."""
-        values: dict[str, Any] = handler(self)
-        return {key: value for key, value in values.items() if key != "model" or value is not None}
-
-    def identity(self) -> dict[str, Any]:
-        """Return all keys; files of a model count by their content.
-
-        Raises:
-            DataError: these files are missing or damaged.
-        """
-        return self.model_dump(mode="json") | ({"model": comet.identity(self.model)} if self.model else {})
-
-
-class Scoring(Section):
-    """The scores of a run, by name."""
-
-    metrics: Annotated[dict[Name, Metric], Field(min_length=1)]
-    """The metrics, each under a name of your choice. The report ranks and concludes by the first BLEU of the alphabet,
-    unless it is by characters; else by the first chrF."""
-    resamples: Annotated[int, Field(ge=100, le=10_000)]
-    """Number of bootstrap resamples for each score's 95 % interval, and of resamples and trials for the report's paired
-    tests; 100 to 10000."""
-
-    @property
-    def models(self) -> dict[str, str]:
-        """The model of each metric that has one, by the metric's name."""
-        return {name: metric.model for name, metric in self.metrics.items() if metric.model is not None}
-
-    def identity(self) -> dict[str, Any]:
-        """Return the keys that can change the scores.
-
-        Raises:
-            DataError: a model's files are missing or damaged.
-        """
-        return super().identity() | {"metrics": {name: metric.identity() for name, metric in self.metrics.items()}}
-
-    def relocated(self, root: Path) -> dict[str, str]:
-        """Return the keys that give paths, with values that hold in any folder.
-
-        Args:
-            root: the folder that relative paths start from.
-        """
-        paths = {name: comet.model_path(model, root) for name, model in self.models.items()}
-        return {f"metrics.{name}.model": str(path) for name, path in paths.items() if path is not None}
 
 
 class Report(Section):
@@ -118,47 +50,6 @@ class Report(Section):
     baseline: str | None
     """The group of runs that all others are tested against: its label in the report, or a recipe, model, corpus,
     override or run that names it alone, as in `overrides="report.baseline=transformer"`; null: the first group."""
-
-
-class Published(Section):
-    """The score that a recipe should reach."""
-
-    metric: Name
-    """The name of the metric in `scoring`."""
-    low: float
-    """The lowest score that counts as reproduced."""
-    high: float | None
-    """The highest score that counts as reproduced, or null."""
-    source: str
-    """Where the score was published."""
-
-
-class Runtime(Section):
-    """How things are computed; no part of any result's identity."""
-
-    device: Literal["auto", "cpu", "cuda"]
-    """`auto` (a GPU if one is visible), `cpu` or `cuda`. On a CPU, `auto` refuses a training of more than about 12
-    hours, and `cpu` insists on it."""
-    threads: PositiveInt | None
-    """CPU threads per job; null: all that `--cores` allows. Trainings and decodings on GPUs divide the cores among them
-    instead."""
-    mirror: str | None
-    """A folder that is searched for all files before they are downloaded, or null."""
-    fingerprint: Literal["error", "warning"]
-    """What happens if the text differs from the corpus' `expected`: `error` stops, `warning` continues."""
-    min_kept: Annotated[float, Field(ge=0, le=1)]
-    """The share of the training pairs that cleaning must keep; the text stage stops if it keeps fewer."""
-    doubts: Literal["error", "warning"]
-    """What happens if the text makes a score meaningless, for instance where the sides of the test set are exchanged:
-    `error` stops before the training, `warning` continues."""
-    log_interval: PositiveInt
-    """Updates between two lines of the training log."""
-    tensorboard: bool
-    """Let fairseq also write TensorBoard event files, into `results/training/KEY/tensorboard`."""
-    jobs_per_gpu: Annotated[int, Field(ge=1, le=16)]
-    """Number of trainings and decodings that may share one GPU; further ones wait; 1 to 16."""
-    time_limit: PositiveInt
-    """Minutes that a job on a cluster asks for at most; a training that needs more resumes in another job."""
 
 
 class Experiment(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from bleuprint.config.schema.fairseq import Flags
+from bleuprint.config.schema.flags import Flags
 from bleuprint.config.schema.section import Section
 
 

@@ -1,14 +1,12 @@
-"""config/model and config/training, and the base of all groups whose keys are flags of fairseq."""
+"""config/training: how a model is trained, and which checkpoint is decoded."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from bleuprint.config.known_flags import REGISTERED, Command, complaint, kind, one_name
 from bleuprint.config.local_text import content_hash
-from bleuprint.config.plugins import digests
-from bleuprint.config.schema.section import Section
+from bleuprint.config.schema.flags import Flags
 from bleuprint.files import DataError
 
 # Some of fairseq's switches take the word True or False where others are bare flags
@@ -24,11 +22,6 @@ def _start(value: Any) -> Any:
     )
 
 
-def _plugin(value: Any) -> Any:
-    """Return a list of folders; None for an empty one, which is the same as none."""
-    return (([value] if isinstance(value, str) else value) or None) if value != "" else value
-
-
 def _freeze(value: Any) -> Any:
     patterns = [value] if isinstance(value, str) else value
     if isinstance(patterns, list) and all(isinstance(pattern, str) and pattern for pattern in patterns):
@@ -37,154 +30,7 @@ def _freeze(value: Any) -> Any:
 
 
 Freeze = Annotated[list[str] | None, BeforeValidator(_freeze)]
-Plugin = Annotated[list[Annotated[str, Field(min_length=1)]] | None, BeforeValidator(_plugin)]
 StartFrom = Annotated[str | list[str] | None, BeforeValidator(_start)]
-
-
-class Flags(Section):
-    """A group whose keys are flags of fairseq, known to the schema or not; `own` names keys that are bleuprint's."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    own: ClassVar[frozenset[str]] = frozenset()
-    command: ClassVar[Command] = "training"
-
-    @model_validator(mode="before")
-    @classmethod
-    def goes_by_one_name(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Give each flag its one name, where fairseq has several, so that it is checked and hashed under that."""
-        section, renamed = cls.__name__.lower(), dict(values)
-        for key in [key for key in values if one_name(key) != key]:
-            name, value = one_name(key), renamed.pop(key)
-            if renamed.get(name, value) not in (value, None):
-                plus = "" if name in cls.model_fields else "+"
-                raise ValueError(f"{section}.{key}: this is another name of {name}; set {plus}{section}.{name} instead")
-            renamed[name] = value
-        return renamed
-
-    @model_validator(mode="after")
-    def can_be_given(self) -> Self:
-        """Check that no flag is one that the pipeline sets itself, or that makes a result wrong or none."""
-        values = self.model_dump(exclude=set(self.own))
-        self._check({key: value for key, value in values.items() if not self._may_be_a_plugins(key, value)})
-        return self
-
-    def check_names(self) -> None:
-        """Check, where there are no plugins, that no name of an architecture, criterion or the like is a wrong one.
-
-        Raises:
-            ValueError: it is for other tasks than translation.
-        """
-        self._check({key: value for key, value in self.flags().items() if self._may_be_a_plugins(key, value)})
-
-    def _may_be_a_plugins(self, key: str, value: Any) -> bool:
-        return key in REGISTERED and kind(self.command, key, value) == "refused"
-
-    def _check(self, values: dict[str, Any]) -> None:
-        for key, value in sorted(values.items()):
-            if problem := complaint(self.command, key, value):
-                word = key if value is True else f"{key}={value}"
-                raise ValueError(f"{type(self).__name__.lower()}.{word}: {problem}")
-
-    def flags(self) -> dict[str, Any]:
-        """Return the keys that fairseq's command line gets."""
-        return self.model_dump(exclude=set(self.own), exclude_none=True)
-
-    def what_flags(self) -> dict[str, Any]:
-        """Return the flags whose values decide the result."""
-        return {key: value for key, value in self.flags().items() if key not in self._how()}
-
-    def how_flags(self) -> dict[str, Any]:
-        """Return the other flags: those that move no result, and paths, whose files count by their content."""
-        return {key: value for key, value in self.flags().items() if key in self._how()}
-
-    def identity(self) -> dict[str, Any]:
-        """Return the keys that can change the stage's output, files by their SHA-256; one that is null is missing.
-
-        Raises:
-            DataError: a file does not exist.
-        """
-        values = {key: value for key, value in super().identity().items() if value is not None}
-        return {key: value for key, value in values.items() if key not in self._how()} | self._contents()
-
-    def _how(self) -> set[str]:
-        given = self.model_extra or {}
-        return {key for key, value in given.items() if kind(self.command, key, value) in ("how", "content")}
-
-    def _contents(self) -> dict[str, str]:
-        given = {key: value for key, value in (self.model_extra or {}).items() if value is not None}
-        files = {key: Path(str(value)) for key, value in given.items() if kind(self.command, key, value) == "content"}
-        for key, path in files.items():
-            if not path.is_file():
-                raise DataError(f"{type(self).__name__.lower()}.{key}={path}: no such file; correct the path")
-        return {key: content_hash(path) for key, path in files.items()}
-
-
-class Model(Flags):
-    """The model: architecture, sizes, dropout."""
-
-    own = frozenset({"plugin"})
-    arch: str
-    """fairseq's named architecture."""
-    encoder_layers: PositiveInt | None = None
-    """Number of layers of the encoder."""
-    decoder_layers: PositiveInt | None = None
-    """Number of layers of the decoder."""
-    encoder_embed_dim: PositiveInt | None = None
-    """Width of the encoder's embeddings and layers."""
-    decoder_embed_dim: PositiveInt | None = None
-    """Width of the decoder's embeddings and layers."""
-    encoder_conv_dim: PositiveInt | None = None
-    """Width of the encoder's convolutions."""
-    decoder_conv_dim: PositiveInt | None = None
-    """Width of the decoder's convolutions."""
-    encoder_ffn_embed_dim: PositiveInt | None = None
-    """Width of the encoder's feed-forward layers."""
-    decoder_ffn_embed_dim: PositiveInt | None = None
-    """Width of the decoder's feed-forward layers."""
-    encoder_attention_heads: PositiveInt | None = None
-    """Attention or convolution heads of the encoder."""
-    decoder_attention_heads: PositiveInt | None = None
-    """Attention or convolution heads of the decoder."""
-    encoder_kernel_size_list: list[PositiveInt] | None = None
-    """Kernel width in tokens, one for each layer of the encoder."""
-    decoder_kernel_size_list: list[PositiveInt] | None = None
-    """Kernel width in tokens, one for each layer of the decoder."""
-    encoder_conv_type: Literal["lightweight", "dynamic"] | None = None
-    """`lightweight` or `dynamic`."""
-    decoder_conv_type: Literal["lightweight", "dynamic"] | None = None
-    """`lightweight` or `dynamic`."""
-    encoder_glu: Literal[0, 1] | None = None
-    """Gated linear units in the encoder, 0 or 1."""
-    decoder_glu: Literal[0, 1] | None = None
-    """Gated linear units in the decoder, 0 or 1."""
-    dropout: float | None = None
-    """Share of outputs dropped, 0 to 1."""
-    attention_dropout: float | None = None
-    """Share of attention weights dropped, 0 to 1."""
-    activation_dropout: float | None = None
-    """Share dropped inside the feed-forward layers of a Transformer, 0 to 1."""
-    weight_dropout: float | None = None
-    """Share of convolution weights dropped, 0 to 1."""
-    share_decoder_input_output_embed: bool | None = None
-    """Use one matrix for the decoder's input and output."""
-    share_all_embeddings: bool | None = None
-    """Use one matrix for the encoder's input, too; this needs `text=joined`."""
-    plugin: Plugin = None
-    """Folders with your own code for fairseq, or null: architectures, criterions, tasks, optimizers, schedules. One
-    folder, `plugins/my_arch`, or several, `[plugins/my_arch,plugins/my_loss]`; what they register can be named by
-    `arch`, `training.criterion` and so on, and their flags are added with a plus. Their files count by content."""
-
-    def identity(self) -> dict[str, Any]:
-        """Return the keys that can change the model; plugins count by their content.
-
-        Raises:
-            DataError: a folder can be no plugin.
-        """
-        return super().identity() | ({"plugin": digests(self.plugin)} if self.plugin else {})
-
-    def idle(self) -> set[str]:
-        """Return `plugin`, where there is none."""
-        return set() if self.plugin else {"plugin"}
 
 
 class Training(Flags):
@@ -279,9 +125,9 @@ class Training(Flags):
     where it is missing; or a checkpoint file, such as `models/checkpoint.pt`. The text is then segmented as that
     model's was, and has its dictionaries."""
     reset: bool = True
-    """With `start_from`: `true` begins with a new optimizer and learning rate schedule, and counts updates and epochs from
-    zero, as fairseq's `--finetune-from-model` does. `false` keeps all of these and continues the other training on the
-    same text, up to `max_epoch` or `max_update`."""
+    """With `start_from`: `true` begins with a new optimizer and learning rate schedule, and counts updates and epochs
+    from zero, as fairseq's `--finetune-from-model` does. `false` keeps all of these and continues the other training on
+    the same text, up to `max_epoch` or `max_update`."""
 
     @model_validator(mode="after")
     def resets_what_it_starts_from(self) -> "Training":
