@@ -21,7 +21,7 @@ from drill import Kill
 
 from bleuprint import files as files_module
 from bleuprint.commands import alone
-from bleuprint.files import DataError, link
+from bleuprint.files import DataError, link, read_json
 from bleuprint.training.resume import ready
 from bleuprint.training.stopped import stopped_early
 
@@ -79,6 +79,28 @@ def test_killed_and_resumed_it_stops_early_as_an_undisturbed_one(tmp_path: Path)
     logs = [next(tmp_path.glob(f"{name}/results/training/*/train.log")) for name in ("undisturbed", "killed")]
     stops = [stopped_early(log.read_text(encoding="utf-8")) for log in logs]
     assert stops[0] is not None and stops[0] == stops[1]
+
+
+# A model translates half of the text of another one, whose made pairs get a tag and noise
+MADE = [
+    SMALL[0],
+    f"{SMALL[1]} corpus.share=[0,0.5] runtime.min_kept=0 corpus.translated.by=[recipe=demo,corpus.pairs=1500,"
+    "corpus.valid_pairs=50,corpus.test_pairs=21,text.merges=200,training.max_epoch=null,training.max_update=240,"
+    "training.warmup_updates=60,decoding.beam=1]"
+    " corpus.translated.side=source corpus.translated.share=[0.9,1] corpus.translated.copies=2 corpus.translated.tag=BT"
+    " corpus.translated.noise={drop:0.2}",
+]
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+def test_killed_and_resumed_a_translated_text_is_the_same(tmp_path: Path) -> None:
+    stages = [drill.stage(name) for name in ("testset", "decoding", "text")]
+    kills = [*(Kill(stage, drill.everything, 1.0) for stage in stages), Kill(drill.updating, drill.everything, 1.0)]
+    rows = drill.drill(tmp_path, MADE, kills, seed=3)
+    assert sum(hit for _, hit, _ in rows) >= 3, rows
+    (cleaning,) = [path for path in tmp_path.glob("killed/results/text/*/cleaning.json") if "made" in read_json(path)]
+    assert read_json(cleaning)["train"]["made"] > 0
 
 
 TINY = ["--config", "recipe=demo", f"overrides={TINY_KEYS}"]

@@ -112,7 +112,7 @@ def test_made_pairs_are_cleaned_held_apart_and_limited(tmp_path: Path) -> None:
 
 
 def test_what_cleaning_must_keep_holds_for_both_kinds_of_pairs(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="only 1 of 3 pairs made by a model; in 2 of the others a side is empty"):
+    with pytest.raises(DataError, match="only 1 of 3 pairs made by a model; in 2 of the others a side is empty: train"):
         prepared(tmp_path, BACK, [("", "e"), ("", "e"), ("d", "e")], least=0.5)
     with pytest.raises(DataError, match="only 0 of 1 training pairs"):
         prepared(tmp_path, BACK, [("d", "e")], least=0.5, train=[("", "e")])

@@ -28,6 +28,7 @@ ADVICE = {
     "long_token": "check the files, or segment the text into words",
     "symbol": "translate with a model that knows these words",
 }
+BETTER_MODEL = "train the model that translates for longer or on more text"
 
 Pair = tuple[str, str]
 
@@ -81,7 +82,7 @@ def examples(pairs: Sequence[Pair], faults: Sequence[str | None], rule: str) -> 
 
 
 def check_kept(
-    pairs: Sequence[Pair], faults: Sequence[str | None], limits: Limits, least: float, kind: str = "training pairs"
+    pairs: Sequence[Pair], faults: Sequence[str | None], limits: Limits, least: float, made: bool = False
 ) -> None:
     """Check that cleaning keeps enough training pairs; if not, print some that it leaves out.
 
@@ -90,7 +91,7 @@ def check_kept(
         faults: for each training pair the rule by which it is left out; None if it is kept.
         limits: the rules' limits.
         least: the share of the pairs that must be kept, 0 to 1.
-        kind: what the message calls the pairs.
+        made: whether a model has made the pairs, so that it, and not the limits, is what may be wrong.
 
     Raises:
         DataError: fewer are kept; the message names the most frequent rule and the ways out.
@@ -102,9 +103,10 @@ def check_kept(
     rule, number = next(iter(counts["left_out"].items()))
     for line in examples(pairs, faults, rule):
         print(line)
+    kind, advice = ("pairs made by a model", BETTER_MODEL) if made else ("training pairs", ADVICE[rule])
     raise DataError(
         f"cleaning keeps only {kept:,} of {counts['pairs']:,} {kind}; in {number:,} of the others "
-        f"{REASONS[rule].format(**vars(limits))}: {ADVICE[rule]}, or train on what is left with "
+        f"{REASONS[rule].format(**vars(limits))}: {advice}, or train on what is left with "
         f'overrides="runtime.min_kept=0".'
     )
 

@@ -12,7 +12,6 @@ from bleuprint.text import cleaning
 from bleuprint.text.cleaning import Limits, Pair
 
 UNKNOWN = "<unk>"  # what fairseq writes where a model knows no word
-KIND = "pairs made by a model"
 
 
 @dataclass(frozen=True)
@@ -135,5 +134,5 @@ def cleaned(
         "symbol" if number in unknown or (refused and any(map(refused.search, pair))) else cleaning.fault(*pair, limits)
         for number, pair in enumerate(pairs)
     ]
-    cleaning.check_kept(pairs, faults, limits, min_kept, KIND)
+    cleaning.check_kept(pairs, faults, limits, min_kept, made=True)
     return [pair for pair, reason in zip(pairs, faults, strict=True) if reason is None], faults
