@@ -20,6 +20,7 @@ from bleuprint.files import ACTING, Damaged, DataError, remove, write_json
 from bleuprint.report import figures
 from bleuprint.report.facts import costs, device, target_tokens
 from bleuprint.report.gather import commands, gather, read_config, read_run
+from bleuprint.report.groups import groups
 from bleuprint.report.soundness import steps
 from bleuprint.report.tables import rows, show
 from bleuprint.report.write import advice, write
@@ -48,6 +49,13 @@ def test_the_terminal_table_names_overrides_where_they_differ() -> None:
     run = make_run(overrides=["decoding.beam=8", "training.lr=1e-3"])
     other: dict[str, Any] = run | {"overrides": ["decoding.beam=4", "training.lr=1e-3"]}
     assert "overrides" not in show([run]) and "overrides" not in show([run, run])
+    by = "training.start_from=['recipe=demo','corpus.share=[0,0.5]','training.max_update=100','seed=9']"
+    long = [one | {"overrides": ["training.lr=0.001", "model.dropout=0.3", by]} for one in (run, other)]
+    wrapped = show([run, long[1]])
+    assert max(map(len, wrapped.splitlines())) <= 100 and "training.start_from=[…]" in wrapped
+    assert all(name in wrapped for name in ("bleu", "0.3")) and "recipe=demo'" not in wrapped
+    labels = [group.label for group in groups([run, long[1] | {"group": "another"}])]
+    assert labels[1] == "training.lr=0.001 model.dropout=0.3 training.start_from=[…]"
     table = show([run, other])
     assert "decoding.beam=8" in table and f"{run['metrics']['chrf']['score']:.2f}" in table
     assert "training.lr" not in table

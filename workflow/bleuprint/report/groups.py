@@ -92,7 +92,7 @@ def groups(runs: list[Run]) -> list[Group]:
     words = [_words(group[0]) for group in members.values()]
     common = set(words[0]).intersection(*words)
     # A group without a word of its own is labelled by its model, and by its hash where that is not unique
-    labels = [one_line(" ".join(word for word in own if word not in common) or own[2]) for own in words]
+    labels = [one_line(" ".join(brief(word) for word in own if word not in common) or own[2]) for own in words]
     unique = [
         label if labels.count(label) == 1 else f"{label} {key}" for label, key in zip(labels, members, strict=True)
     ]
@@ -100,6 +100,12 @@ def groups(runs: list[Run]) -> list[Group]:
         Group(label, own, tuple(sorted(group, key=lambda run: int(run["seed"]))))
         for label, own, group in zip(unique, words, members.values(), strict=True)
     ]
+
+
+def brief(word: str) -> str:
+    """Return an override without the overrides that it lists, of a run that this one builds on."""
+    key, _, value = word.partition("=")
+    return f"{key}=[…]" if value.startswith("[") and "=" in value else word
 
 
 def one_line(text: str) -> str:

@@ -13,14 +13,15 @@ from bleuprint.files import replacing, visible, write_json, write_lines
 from bleuprint.report import family
 from bleuprint.report.comparison import Comparison, cautions, conclusion
 from bleuprint.report.facts import checks
-from bleuprint.report.groups import Group, Run, interval, metrics, one_line, ranking, summary, titles
+from bleuprint.report.groups import Group, Run, brief, interval, metrics, one_line, ranking, summary, titles
 from bleuprint.report.test_sets import TestSet
 from bleuprint.report.verdict import verdict_lines
 from bleuprint.scoring.metrics import kind_of
 from bleuprint.widths import USUAL
 
 FOLDED = {"length": "len"}  # narrower headings
-NAME = 30  # columns of a name that is broken because its table would be too wide
+NAME = 30  # columns of a name, or of overrides, that is broken because its table would be too wide
+OVERRIDES = "overrides"  # the heading of their column
 
 
 def rows(runs: list[Run]) -> list[dict[str, Any]]:
@@ -38,7 +39,8 @@ def rows(runs: list[Run]) -> list[dict[str, Any]]:
 def show(runs: list[Run]) -> str:
     """Render the table of runs for a terminal, without columns that the run's name or all runs have in common."""
     common = set(runs[0]["overrides"]).intersection(*(run["overrides"] for run in runs))
-    table = rows([run | {"overrides": [word for word in run["overrides"] if word not in common]} for run in runs])
+    words = [[brief(word) for word in run["overrides"] if word not in common] for run in runs]
+    table = rows([run | {"overrides": own} for run, own in zip(runs, words, strict=True)])
     hidden = {"recipe", "model", "seed"} | (set() if any(row["overrides"] for row in table) else {"overrides"})
     if len({(row["corpus"], row["sentences"]) for row in table}) == 1:
         hidden |= {"corpus", "sentences"}
@@ -51,7 +53,7 @@ def show(runs: list[Run]) -> str:
 
 
 def narrow(table: list[dict[str, Any]], names: list[str]) -> list[str]:
-    """Render a table that is whole on a usual terminal: headings and first column broken, then metrics left out.
+    """Render a table that is whole on a usual terminal: headings, names and overrides broken, then metrics left out.
 
     Args:
         table: one dictionary a row; the first column is a name.
@@ -65,7 +67,7 @@ def narrow(table: list[dict[str, Any]], names: list[str]) -> list[str]:
         kept = [{key: value for key, value in row.items() if key not in left_out} for row in table]
         folded = [{_folded(key): value for key, value in row.items()} for row in kept]
         for rows, width in ((kept, None), (folded, None), (folded, NAME)):
-            widths = [width, *[None] * (len(rows[0]) - 1)] if width else None
+            widths = [width if key in (next(iter(rows[0])), OVERRIDES) else None for key in rows[0]] if width else None
             text = tabulate(rows, headers="keys", floatfmt=".2f", maxcolwidths=widths)
             if max(map(len, text.splitlines())) <= USUAL or (count == 1 and width):
                 note = f"No room for {' and '.join(left_out)} here; scores.md beside the report has them."
