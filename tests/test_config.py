@@ -136,7 +136,12 @@ def test_schema_and_files_name_the_same_keys() -> None:
         ({"overrides": "corpus.kind=x"}, ["corpus.kind=x: no such kind", "corpus=demo or corpus=iwslt14_de_en or"]),
         ({"overrides": "corpus.bytes=many"}, ["corpus.bytes=many", "integer"]),
         ({"overrides": "text.merges=many"}, ["text.merges=many", "integer"]),
-        ({"overrides": "+text.stemming=true"}, ["text.stemming", "no such key"]),
+        ({"overrides": "+text.stemming=true"}, ["text.stemming", "no such key; text has bidirectional, bpe_dropout, "]),
+        (
+            {"overrides": "corpus.translated.sid=target corpus.translated.by=[seed=1]"},
+            ["corpus.translated.sid: no such key (did you mean side?); corpus.translated has by, "],
+        ),
+        ({"overrides": "corpus.translated={by:[recipe],side:target,noise:{dorp:0.1}}"}, ["did you mean drop?"]),
         ({"overrides": "tetx.merges=1"}, ["tetx.merges", "no such group"]),
         ({"overrides": "training.max_epoch=null"}, ["max_epoch or training.max_update"]),
         ({"overrides": "decoding.required_batch_size_multiple=8"}, ["decoding.required_batch_size_multiple=8", "1"]),

@@ -9,6 +9,7 @@ from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.corpus.to_translate import main as write_text
 from bleuprint.corpus.to_translate import text
 from bleuprint.files import DataError
+from bleuprint.plan.explain import explain
 from bleuprint.plan.graph import Plan
 from bleuprint.plan.how import fetch_test, tokenise
 from bleuprint.plan.keys import plan
@@ -42,6 +43,16 @@ def test_the_other_model_and_its_translation_are_stages_of_the_same_plan() -> No
     )
     assert [member["role"] for member in run.family] == ["text translated by"]
     assert run.family[0]["folder"] == f"results/training/{reverse.keys['training']}"
+
+
+def test_the_table_of_explain_shows_which_of_the_other_models_stages_are_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    header, _, run, translator, *_ = explain(planned(REVERSE)).splitlines()
+    assert header.split()[1:] == ["corpus", "text", "training", "decoding", "scoring"]
+    assert run.split()[1:] == ["computed"] * 5
+    assert translator.startswith("└ text translated by") and translator.split()[-4:] == ["computed"] * 4
 
 
 def test_what_is_genuine_decides_the_order_of_the_sides() -> None:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -156,7 +157,7 @@ def _chosen(default: Any) -> list[tuple[str, str]]:
 
 
 def recipes(root: dict[str, Any]) -> dict[str, str]:
-    """Return two tables of recipes: what each is for, by its first comment, with its files; and the published scores.
+    """Return two tables of recipes: what each is for (the head of its file), with its files; and the published scores.
 
     Args:
         root: config.yaml.
@@ -166,10 +167,11 @@ def recipes(root: dict[str, Any]) -> dict[str, str]:
     for name in in_order("recipe", root):
         path = CONFIG_DIR / "recipe" / f"{name}.yaml"
         comments = [line for line in path.read_text(encoding="utf-8").splitlines() if "@package" not in line]
+        purpose = " ".join(line.lstrip("# ") for line in takewhile(lambda line: "# Source:" not in line, comments))
         values = read(path)
         chosen = [pair for each in values.get("defaults", []) for pair in _chosen(each)]
         choices = [f"`{group.removeprefix('override /')}={file}`" for group, file in chosen]
-        lines.append(f"| `{name}` | {comments[0].lstrip('# ')} | {', '.join(choices) or 'the default ones'} |")
+        lines.append(f"| `{name}` | {purpose} | {', '.join(choices) or 'the default ones'} |")
         if expected := values.get("expected"):
             high = f"to {expected['high']}" if expected["high"] is not None else "or more"
             scores.append(f"| `{name}` | {expected['low']} {high} | {expected['source']} |")

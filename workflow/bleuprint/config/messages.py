@@ -91,6 +91,24 @@ def _no_nested_key(key: str) -> str:
     return f"{key}: no such key{near(leaf, known)}; {section} has {', '.join(known)}{add}"
 
 
+def _no_inner_key(key: str) -> str:
+    """Return the sentence for a key that a part of a group does not have."""
+    outer, _, leaf = key.rpartition(".")
+    known = sorted(_inner_keys(Experiment, outer.split(".")))
+    return f"{key}: no such key{near(leaf, known)}" + (f"; {outer} has {', '.join(known)}" if known else "")
+
+
+def _inner_keys(kind: Any, path: list[str]) -> set[str]:
+    """Return the keys that a type of the schema has at a path, in any member of a union."""
+    if get_origin(kind) is dict:
+        return _inner_keys(get_args(kind)[1], path[1:]) if path else set()
+    if fields := getattr(kind, "model_fields", None):
+        if not path:
+            return set(fields)
+        return _inner_keys(fields[path[0]].annotation, path[1:]) if path[0] in fields else set()
+    return {key for member in get_args(kind) for key in _inner_keys(member, path)}
+
+
 def _takes(kind: Any, path: list[str]) -> bool:
     """Return whether a type of the schema has such a key, or is a mapping that can be given it."""
     if not path:
@@ -112,7 +130,9 @@ def validating(error: ValidationError) -> str:
     # Of a union pydantic tells all members that it tried; a mapping was not meant to be a text
     errors = error.errors()
     mapping = len(errors) > 1 and errors[0]["loc"][-1] == "str" and isinstance(errors[0]["input"], dict)
-    first = errors[1] if mapping else errors[0]
+    # A key that is missing may be there under a wrong name
+    unknown = [error for error in errors if error["type"] == "extra_forbidden"]
+    first = unknown[0] if unknown else errors[1] if mapping else errors[0]
     # pydantic also names the member of a union that it tried: corpus.local.train, training.lr.float
     location = first["loc"]
     parts = location[:1] + location[2:] if location[:1] == ("corpus",) else location
@@ -121,7 +141,7 @@ def validating(error: ValidationError) -> str:
     if kind == "value_error":
         return message
     if kind == "extra_forbidden":
-        return no_key(where) if "." not in where else f"{where}: no such key"
+        return no_key(where) if "." not in where else _no_inner_key(where)
     if kind == "missing":
         return f"{where}: is missing; it needs a value"
     if kind == "union_tag_invalid":

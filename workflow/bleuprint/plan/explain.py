@@ -137,23 +137,32 @@ def _rows(plan: Plan, run: Run, missing: Folders) -> list[list[str]]:
     for name, keys in run.tests.items():
         cells = {stage: _cell(plan, run, [(stage, key)], missing) for stage, key in keys.items()}
         rows.append([f"  on {name}", *(cells.get(stage, "") for stage in ALL)])
-    return rows + _family_rows(plan, run, run.family, missing)
+    return rows + _family_rows(plan, run, run.keys["training"], run.family, missing)
 
 
-def _family_rows(plan: Plan, run: Run, family: Sequence[Mapping[str, Any]], missing: Folders, depth: int = 1) -> Rows:
-    """Return a row for each model that the run builds on, and for those that it builds on in turn."""
+def _family_rows(
+    plan: Plan, run: Run, child: str, family: Sequence[Mapping[str, Any]], missing: Folders, depth: int = 1
+) -> Rows:
+    """Return a row for each model that the training `child` builds on, and for those that it builds on in turn."""
     rows = []
+    child_text = plan.stage("text", plan.stage("training", child).parents["text"])
+    translations = {
+        plan.stage("decoding", key).parents["training"]: key for key in child_text.others.get("translator", ())
+    }
     for member in family:
         cells = {}
         if "folder" in member:
             training = Path(member["folder"]).name
             text = plan.stage("training", training).parents["text"]
             keys = {"corpus": plan.stage("text", text).parents["corpus"], "text": text, "training": training}
+            if training in translations:
+                keys["decoding"] = translations[training]
             cells = {stage: _cell(plan, run, [(stage, key)], missing) for stage, key in keys.items()}
         name = Path(member["folder"]).name if "folder" in member else member["file"]
         # tabulate strips white space
         rows.append([f"└{'──' * (depth - 1)} {member['role']} {name}", *(cells.get(stage, "") for stage in STAGES)])
-        rows += _family_rows(plan, run, member.get("family", ()), missing, depth + 1)
+        if "folder" in member:
+            rows += _family_rows(plan, run, training, member.get("family", ()), missing, depth + 1)
     return rows
 
 
