@@ -1,6 +1,9 @@
 """The package's rooms: each stands above all that it imports, so that there is no circle."""
 
 import ast
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -63,3 +66,16 @@ def test_no_import_runs_back_up() -> None:
 )
 def test_imports_are_found_however_they_are_written(source: str) -> None:
     assert any(module.startswith("bleuprint.plan") for module in imports(source))
+
+
+def test_the_programs_of_jobs_load_neither_hydra_nor_the_schema() -> None:
+    """They take half of the time in which such a program starts, and every job starts several."""
+    rules = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
+    programs = sorted(set(re.findall(r"python -m (bleuprint(?:\.\w+)+)", rules)))
+    assert "bleuprint.training.resume" in programs and "bleuprint.report" in programs
+    folders = {name: PACKAGE.parent / name.replace(".", "/") for name in programs}
+    names = [name for name, folder in folders.items() if not folder.is_dir()]  # the others are named in full elsewhere
+    names += [f"{name}.__main__" for name, folder in folders.items() if (folder / "__main__.py").exists()]
+    code = f"import importlib, sys; [importlib.import_module(name) for name in {names}]; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"hydra", "omegaconf", "pydantic", "bleuprint.config.schema"}.isdisjoint(loaded)

@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 
 from bleuprint.corpus.demo import generate
-from bleuprint.corpus.fetch import fetch
 from bleuprint.corpus.iwslt14 import read_archive
 from bleuprint.corpus.lines import Parts, blank_lines, check_aligned, hold_out, read_text
 from bleuprint.corpus.own_text import read_part
@@ -44,6 +43,8 @@ def main() -> None:
 
 
 def _iwslt14(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
+    from bleuprint.corpus.fetch import fetch  # 0.1 s, and not every corpus is downloaded
+
     chosen = {key: identity[key] for key in ("year", "test_sets", "valid_sets") if key in identity}
     parts: Parts = fetch(
         arguments.archive,
@@ -59,6 +60,8 @@ def _iwslt14(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
 
 
 def _files(identity: dict[str, Any], arguments: argparse.Namespace) -> Parts:
+    from bleuprint.corpus.fetch import fetch
+
     return {
         part: fetch(
             file["name"],

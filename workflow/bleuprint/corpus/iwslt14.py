@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path, PurePosixPath
 
+from bleuprint.config.iwslt14 import TEST_SETS, as_the_script
 from bleuprint.config.local_text import spellings
-from bleuprint.config.schema.corpus import TEST_SETS, as_the_script
 from bleuprint.corpus.markup import segment_text
 from bleuprint.files import DataError, decode_lines
 

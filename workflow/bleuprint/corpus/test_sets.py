@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from bleuprint.config import published
 from bleuprint.config.local_text import local_file, references
 from bleuprint.corpus.doubts import of_test_set, tell
-from bleuprint.corpus.fetch import fetch
 from bleuprint.corpus.further import doubts_of_test_set
 from bleuprint.corpus.lines import check_aligned
 from bleuprint.corpus.own_text import read_pair, read_side
@@ -59,6 +58,8 @@ def _published(where: str, languages: tuple[str, str], mirror: Path | None) -> T
     What sacreBLEU itself has unpacked there is not used, as it does not tell whether it was interrupted.
     """
     from sacrebleu import utils
+
+    from bleuprint.corpus.fetch import fetch
 
     sacrebleu: Any = utils
     known, pair = published.find(where, languages)

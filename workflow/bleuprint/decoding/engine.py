@@ -1,12 +1,16 @@
 """Choose the engine that decodes, from the config alone, so that a config is the same run on every machine."""
 
-from typing import Literal
+from __future__ import annotations
 
-from bleuprint.config.compose import ConfigError
+from typing import TYPE_CHECKING, Literal
+
 from bleuprint.config.flags import shell
-from bleuprint.config.schema import Experiment, Runtime
+from bleuprint.config.groups import ConfigError
 from bleuprint.decoding.convert import CARRIED, cannot
 from bleuprint.machine.device import cpu_batch, uses_gpu
+
+if TYPE_CHECKING:  # slow to load, and no job's program needs it
+    from bleuprint.config.schema import Experiment, Runtime
 
 Engine = Literal["fairseq", "ctranslate2"]
 

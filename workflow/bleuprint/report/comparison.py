@@ -5,8 +5,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sacrebleu.significance import PairedTest
-
 from bleuprint.report.facts import references, sentence_scores, test_lines
 from bleuprint.report.groups import Group, Run, metrics, titles
 from bleuprint.scoring.metrics import kind_of, scorer
@@ -134,6 +132,8 @@ def _problem(base: Group, group: Group, metric: str) -> str | None:
 
 def _pair(base: Run, run: Run, metric: str, resamples: int) -> Pair:
     """Run both of sacrebleu's paired tests on two runs."""
+    from sacrebleu.significance import PairedTest  # 0.2 s, and one run alone is not compared
+
     (ours, against), (theirs, _) = scored(run, metric), scored(base, metric)
     config = run["metrics"][metric]["config"]
     difference = run["metrics"][metric]["score"] - base["metrics"][metric]["score"]

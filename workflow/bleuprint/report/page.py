@@ -142,7 +142,7 @@ def breakable(text: str) -> Markup:
 
 def packed(text: str) -> str:
     """Compress the text and encode it in Base64, so that it is small and cannot close the HTML element around it."""
-    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0, compresslevel=6)).decode()
 
 
 def _figures(groups: list[Group], style: figures.Styles, alike: list[Run]) -> dict[str, dict[str, Figure]]:

@@ -6,13 +6,6 @@ from bleuprint.config.stages import ALL
 from bleuprint.files import Damaged, sha256, write_json
 from bleuprint.record import seal
 from bleuprint.report import OUTPUTS
-from bleuprint.report.comparison import compare
-from bleuprint.report.gather import placed, read_config, read_run
-from bleuprint.report.groups import baseline, groups
-from bleuprint.report.page import write_page
-from bleuprint.report.tables import write_tables
-from bleuprint.report.test_sets import further
-from bleuprint.report.verdict import verdict
 
 
 def write(folder: Path, scores: list[Path], wanted: str | None, workers: int, missing: list[str]) -> None:
@@ -28,6 +21,15 @@ def write(folder: Path, scores: list[Path], wanted: str | None, workers: int, mi
     Raises:
         DataError: a file was written by another version, or `wanted` names no group.
     """
+    # Slow to load, and gathering one run needs none of it
+    from bleuprint.report.comparison import compare
+    from bleuprint.report.gather import placed, read_config, read_run
+    from bleuprint.report.groups import baseline, groups
+    from bleuprint.report.page import write_page
+    from bleuprint.report.tables import write_tables
+    from bleuprint.report.test_sets import further
+    from bleuprint.report.verdict import verdict
+
     runs = [placed(read_run(path), path.parents[3]) for path in scores]
     configs = list(map(read_config, runs))
     runs = [run | {"verdict": verdict(run, config)} for run, config in zip(runs, configs, strict=True)]

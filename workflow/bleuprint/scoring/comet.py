@@ -4,6 +4,8 @@ Rei et al. 2020, 2022 (COMET-22). The model sees each source sentence, its trans
 100 times COMET's, as tables of papers have them, and the score of a system is the mean of its sentences' scores.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import os
@@ -12,12 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bleuprint.config.comet import checkpoint, folder, missing_encoder, model_path
 from bleuprint.config.groups import CONFIG_DIR
-from bleuprint.config.schema import Metric
 from bleuprint.files import DataError, read_json
+
+if TYPE_CHECKING:  # slow to load, and no job's program needs it
+    from bleuprint.config.schema import Metric
 
 PYTHON = CONFIG_DIR.parent / ".venv-comet" / "bin" / "python"
 PROGRAM = Path(__file__).with_name("comet_program.py")

@@ -5,13 +5,18 @@ that put no spaces between words sacrebleu takes 13a, and bleuprint characters, 
 and classical Chinese the tokeniser is that of Chinese.
 """
 
+from __future__ import annotations
+
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from bleuprint.config.groups import ConfigError
 from bleuprint.config.languages import UNSPACED, primary, spaced
-from bleuprint.config.schema import Experiment, Metric
 from bleuprint.scoring import spbleu
 from bleuprint.scoring.metrics import METRICS
+
+if TYPE_CHECKING:  # slow to load, and no job's program needs it
+    from bleuprint.config.schema import Experiment, Metric
 
 # Language → sacrebleu's tokeniser; all others: 13a
 TOKENIZERS = dict.fromkeys(UNSPACED, "char") | dict.fromkeys(("zh", "yue", "wuu", "lzh"), "zh")

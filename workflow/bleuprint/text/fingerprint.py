@@ -1,19 +1,23 @@
 """python -m bleuprint.text.fingerprint: write facts of the text that was made, and compare them with published ones."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from bleuprint.config.compose import Choice
 from bleuprint.config.segmenters import SEGMENTERS
 from bleuprint.corpus.doubts import INSIST
 from bleuprint.files import canonical, sha256, write_json
 from bleuprint.text.unknown import MEANINGLESS, many, most_frequent, shares, warnings
+
+if TYPE_CHECKING:  # slow to load, and no job's program needs it
+    from bleuprint.config.compose import Choice
 
 WAY_OUT = (
     'Look for the cause first. If it is the text that you want: overrides="corpus.expected=null" where nothing is '

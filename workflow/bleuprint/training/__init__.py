@@ -1,9 +1,14 @@
 """The training stage: follow fairseq-train as it runs, then pick one checkpoint or average several."""
 
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING
 
 from bleuprint.config.flags import shell
-from bleuprint.config.schema import Training
+
+if TYPE_CHECKING:  # slow to load, and no job's program needs it
+    from bleuprint.config.schema import Training
 
 
 def resume_flags(training: Training, bf16: bool, deterministic: bool) -> str:

@@ -4,12 +4,12 @@ Each kind is one class, which also answers what the rest of bleuprint asks of a 
 name in `Corpus` at the end, and the function that reads it in corpus/__main__.py.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, StringConstraints, ValidationInfo, model_validator
 
+from bleuprint.config.iwslt14 import TEST_SETS, as_the_script
 from bleuprint.config.local_text import estimated_lines, local_files, part_identity, prefixes
 from bleuprint.config.schema.parallel import Downloaded, Expected, Parallel, Sha256
 from bleuprint.config.schema.section import Language, Name, Section
@@ -25,12 +25,6 @@ def _prefixes(value: Any, info: ValidationInfo) -> Any:
 
 
 Prefixes = Annotated[str | list[str], BeforeValidator(_prefixes)]
-TEST_SETS = ("TED.dev2010", "TEDX.dev2012", "TED.tst2010", "TED.tst2011", "TED.tst2012")  # of prepare-iwslt14.sh
-
-
-def as_the_script(year: int, languages: Sequence[str]) -> bool:
-    """Tell whether an IWSLT archive is that of prepare-iwslt14.sh, which is read as the script reads it."""
-    return year == 2014 and set(languages) == {"de", "en"}
 
 
 class Iwslt14(Downloaded):
