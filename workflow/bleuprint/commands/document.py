@@ -3,11 +3,13 @@
 A table stands between the lines `<!-- table NAME -->` and `<!-- end -->`; all other text is written by hand.
 """
 
+import ast
+import inspect
 import json
 import re
 from collections.abc import Iterable
 from functools import cache
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -102,9 +104,26 @@ def table(section: type[Section], values: Files | None = None, keys: Iterable[st
     return "".join(f"{line}\n" for line in lines)
 
 
+@cache
+def descriptions(section: type[Section]) -> dict[str, str]:
+    """Return the string below each key of a section, its bases' included.
+
+    pydantic can read them, too, but does so whenever the schema is loaded, which then takes a third longer.
+    """
+    texts = {}
+    for base in reversed([base for base in section.__mro__ if issubclass(base, Section)]):
+        (definition,) = ast.parse(inspect.getsource(base)).body
+        assert isinstance(definition, ast.ClassDef)
+        for field, string in pairwise(definition.body):
+            match field, string:
+                case ast.AnnAssign(target=ast.Name(id=key)), ast.Expr(value=ast.Constant(value=str(text))):
+                    texts[key] = text
+    return texts
+
+
 def described(section: type[Section], key: str) -> str:
     """Return a key's description; what a registry holds is filled in."""
-    text = " ".join((section.model_fields[key].description or "").split())
+    text = " ".join(descriptions(section).get(key, "").split())
     registries: dict[str, Iterable[str]] = {
         "{metrics}": METRICS,
         "{tokenisers}": TOKENISERS,

@@ -1,6 +1,7 @@
 """The base of every config group's type, and the types that several groups share."""
 
 import re
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
@@ -26,7 +27,7 @@ class Section(BaseModel):
     `how` names keys that say how a thing is computed, not what: they are no part of identity.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
     how: ClassVar[frozenset[str]] = frozenset()
 
     def identity(self) -> dict[str, Any]:
@@ -39,13 +40,16 @@ class Section(BaseModel):
 
     def has_default(self, key: str) -> bool:
         """Return whether a key is optional and has its default."""
-        field = type(self).model_fields.get(key)
-        return (
-            field is not None
-            and not field.is_required()
-            and getattr(self, key) == field.get_default(call_default_factory=True)
-        )
+        defaults = _defaults(type(self))
+        return key in defaults and bool(getattr(self, key) == defaults[key])
 
     def idle(self) -> set[str]:
         """Return keys that have no effect here; they are left out, since the configs of older runs lack them."""
         return set()
+
+
+@cache
+def _defaults(section: type[Section]) -> dict[str, Any]:
+    """Return the optional keys of a section with their defaults."""
+    fields = section.model_fields.items()
+    return {key: field.get_default(call_default_factory=True) for key, field in fields if not field.is_required()}
