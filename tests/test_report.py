@@ -20,7 +20,7 @@ from bleuprint.files import ACTING, Damaged, DataError, remove, write_json
 from bleuprint.report import figures
 from bleuprint.report.facts import costs, device, target_tokens
 from bleuprint.report.gather import commands, gather, read_config, read_run
-from bleuprint.report.groups import groups
+from bleuprint.report.groups import Group, groups
 from bleuprint.report.soundness import steps
 from bleuprint.report.tables import rows, show
 from bleuprint.report.write import advice, write
@@ -379,6 +379,17 @@ def test_speed_is_smoothed_and_numbers_are_plain() -> None:
     assert figures.smoothed([5.0]) == [5.0] and figures.smoothed([]) == []
     shown = {0: "0", 0.00005: "0.00005", 6.9: "6.9", 41.4567: "41.46", 0.9130: "0.913", 31904.4: "31,904", -0.5: "-0.5"}
     assert {value: figures.plain(value) for value in shown} == shown
+
+
+def test_a_long_label_of_a_figure_stands_in_several_lines_for_which_there_is_room() -> None:
+    run = make_run()
+    words = ["corpus.translated.side=target", "corpus.translated.share=[0.3333,1]", "corpus.translated.tag=BT"]
+    drawn = [[Group(label, (), (run,))] for label in ("transformer", " ".join(words))]
+    short, long = (figures.scores(one, figures.styles(one), "chrf", "chrF") for one in drawn)
+    assert short.layout.yaxis.ticktext == ("transformer",)
+    (label,) = long.layout.yaxis.ticktext
+    assert re.sub(" |<br>", "", label) == "".join(words) and max(map(len, label.split("<br>"))) <= figures.LABEL
+    assert long.layout.height > short.layout.height
 
 
 def test_a_text_without_checks_is_shown_all_the_same() -> None:

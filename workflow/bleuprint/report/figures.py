@@ -3,6 +3,7 @@
 import bisect
 import math
 import statistics
+import textwrap
 from typing import Any
 
 import plotly.graph_objects as go
@@ -15,6 +16,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
 POINTS = 400  # of a curve; more cannot be seen
+LABEL = 30  # characters of a line of a row's label, so that rows fit on a phone
 FEWEST = 3  # points of a curve; fewer are told in words
 SMOOTHED = 0.1  # share of a curve over which the speed is averaged
 CURVES = (  # name, split, row's key, axis
@@ -64,7 +66,8 @@ def _figure(x: str, y: str, height: int) -> go.Figure:
 def scores(groups: list[Group], style: Styles, metric: str, title: str) -> go.Figure:
     """Draw each run's score with its 95 % interval, one row a group, the first on top; a bar marks a group's mean."""
     shown = [group for group in reversed(groups) if group.scores(metric)]
-    figure = _figure(title, "", 110 + 60 * len(shown))
+    labels = [textwrap.wrap(group.label, LABEL) for group in shown]
+    figure = _figure(title, "", 110 + max(60, *(18 * len(lines) + 12 for lines in labels)) * len(shown))
     for place, group in enumerate(shown):
         values = group.scores(metric)
         for step, (run, score) in enumerate(zip(group.runs, values, strict=True)):
@@ -90,7 +93,7 @@ def scores(groups: list[Group], style: Styles, metric: str, title: str) -> go.Fi
                 hovertemplate="mean %{x:.2f}",
                 name=group.label,
             )
-    ticks = {"tickvals": list(range(len(shown))), "ticktext": [group.label for group in shown]}
+    ticks = {"tickvals": list(range(len(shown))), "ticktext": ["<br>".join(lines) for lines in labels]}
     return figure.update_yaxes(range=[-0.6, len(shown) - 0.4], showgrid=False, **ticks)
 
 
