@@ -66,7 +66,7 @@ test: env browser slurm lint ## Check everything: linters, types, all tests (twe
 nightly: long drill fuzz soak ## Test what takes long: long, drill, fuzz and soak, one after the other
 
 # Tests that bear @pytest.mark.nightly: a shorter one of the kind is in `make test`
-long: env comet ## Run the tests that are too long for `make test` (about six minutes)
+long: env comet slurm ## Run the tests that are too long for `make test` (about six minutes)
 	pytest --nightly
 
 # Other moments each time
@@ -86,8 +86,14 @@ browser: ## Install Chromium for the tests of the report, where apt-get can
 	|| { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1 \
 	|| echo 'The report is not tested in a browser: there is no chromium with chromedriver, and apt-get could not install them.'
 
-slurm: $(VENV)/.slurm ## Install SLURM for the tests of jobs on a cluster, where apt-get can
+# Its plugin for Snakemake lies in a folder of its own, which only tests/test_slurm.py names: Snakemake imports every
+# plugin that it finds, and the other tests are faster without
+slurm: $(VENV)/slurm/.complete ## Install SLURM for the tests of jobs on a cluster, where apt-get can
 	@python tests/slurm/cluster.py install
+
+$(VENV)/slurm/.complete: envs/slurm.lock $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --upgrade --target $(@D) -r $<
+	touch $@
 
 docs: env ## Write the tables of config/README.md and docs/reference, and build the site into site/
 	python -m bleuprint.commands.document

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,11 +112,13 @@ class Kill:
         return f"{self.whom.__name__} while {self.moment.__name__}"
 
 
-def call(folder: Path, config: list[str], kill: Kill | None = None, later: float = 0.0) -> tuple[int, bool, float]:
+def call(
+    folder: Path, config: list[str], kill: Kill | None = None, later: float = 0.0, target: str = "all"
+) -> tuple[int, bool, float]:
     """One call of Snakemake; its exit status, whether it was killed, and the seconds that it took to end after that."""
     with open(folder / "calls.log", "a") as log:
         process = psutil.Popen(
-            [*SNAKEMAKE, "--config", *config],
+            [*SNAKEMAKE, target, "--config", *config],
             cwd=folder,
             env=os.environ | CPU,
             stdout=log,
@@ -159,8 +162,10 @@ def _losses(checkpoint: Path) -> list[tuple[int, float]]:
     return [(row["updates"], row["loss"]) for row in rows if row["split"] == "valid"]
 
 
-def drill(folder: Path, config: list[str], kills: list[Kill], seed: int) -> list[tuple[str, bool, float]]:
-    """Run undisturbed in `folder/undisturbed`, killed in `folder/killed`, and compare.
+def drill(
+    folder: Path, config: list[str], kills: list[Kill], seed: int, target: str = "all", shared: tuple[str, ...] = ()
+) -> list[tuple[str, bool, float]]:
+    """Run undisturbed in `folder/undisturbed`, killed in `folder/killed`, and compare; both have the `shared` stages.
 
     Returns:
         For each kill what it was, whether it came to it, and the seconds until that call had ended.
@@ -172,13 +177,15 @@ def drill(folder: Path, config: list[str], kills: list[Kill], seed: int) -> list
     whole, killed = folder / "undisturbed", folder / "killed"
     for place in (whole, killed):
         place.mkdir(exist_ok=True)
-    status, _, _ = call(whole, config)
+    status, _, _ = call(whole, config, target=target)
     assert status == 0, (whole / "calls.log").read_text()[-3000:]
+    for name in shared:
+        shutil.copytree(whole / "results" / name, killed / "results" / name)
     for kill in kills:
-        status, hit, seconds = call(killed, config, kill, draw.uniform(0, kill.longest))
+        status, hit, seconds = call(killed, config, kill, draw.uniform(0, kill.longest), target)
         assert hit or status == 0, (killed / "calls.log").read_text()[-3000:]
         rows.append((str(kill), hit and status != 0, seconds))
-    status, _, _ = call(killed, config)
+    status, _, _ = call(killed, config, target=target)
     assert status == 0, (killed / "calls.log").read_text()[-3000:]
     assert len(list(killed.glob("results/scoring/*/scores.json"))) == len(
         list(whole.glob("results/scoring/*/scores.json"))

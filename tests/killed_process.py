@@ -3,6 +3,7 @@
 A process that has loaded fairseq forks one for each session, so that a session takes a second and not five.
 """
 
+import io
 import json
 import logging
 import os
@@ -10,12 +11,13 @@ import sys
 import traceback
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NoReturn
 
 import fairseq.utils
 import fairseq_cli.train as program
 import torch
-from fairseq import options
+import torch._dynamo  # the first optimizer imports it, in a second
+from fairseq import checkpoint_utils, options
 from fairseq.trainer import Trainer
 from fairseq_cli import preprocess
 
@@ -40,6 +42,7 @@ def kill_at(moment: str, update: int, number: int) -> None:
             os.kill(os.getpid(), number)
 
     step, validate, save = Trainer.train_step, program.validate, program.validate_and_save
+    write = checkpoint_utils._torch_persistent_save
 
     def train_step(trainer: Any, *arguments: Any, **options: Any) -> Any:
         if moment == "updating":
@@ -58,7 +61,17 @@ def kill_at(moment: str, update: int, number: int) -> None:
             reached(trainer)
         return result
 
+    def half(state: dict[str, Any], file: BinaryIO) -> None:
+        if moment == "writing" and state["optimizer_history"][-1]["num_updates"] >= update:
+            whole = io.BytesIO()
+            torch.save(state, whole)
+            file.write(whole.getvalue()[: len(whole.getvalue()) // 2])
+            file.flush()
+            os.kill(os.getpid(), number)
+        write(state, file)
+
     Trainer.train_step, program.validate, program.validate_and_save = train_step, validation, after
+    checkpoint_utils._torch_persistent_save = half
 
 
 def session(folder: Path, name: str, flags: dict[str, Any], kill: tuple[str, int, int] | None, often: bool) -> int:
@@ -73,20 +86,30 @@ def session(folder: Path, name: str, flags: dict[str, Any], kill: tuple[str, int
     """
     child = os.fork()
     if child == 0:
-        log = os.open(folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        status = 1
-        try:
-            status = train(folder, name, FLAGS | flags, kill, often)
-        except SystemExit as end:
-            status = int(end.code or 0)
-        except Exception:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            os._exit(status)
+        exit_status(folder / f"{name}.log", folder, name, FLAGS | flags, kill, often)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def exit_status(log: Path, *arguments: Any) -> NoReturn:
+    """Train in this process, write to a log, and end.
+
+    Args:
+        log: appended to.
+        arguments: of `train`.
+    """
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    status = 1
+    try:
+        status = train(*arguments)
+    except SystemExit as end:
+        status = int(end.code or 0)
+    except Exception:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
 
 
 def train(folder: Path, name: str, flags: dict[str, Any], kill: tuple[str, int, int] | None, often: bool) -> int:

@@ -5,17 +5,17 @@ Commands stand in fences of the language bash. Comments directly before a fence 
     <!-- dry run: REASON -->       only planned, so that its keys are checked; see REASONS
     <!-- not run: REASON -->       not tested at all
     <!-- fails -->                 ends with an error; the fence of the language text after it is its message
+    <!-- long -->                  takes long: executed in `make nightly`; `make test` plans it, without asking fairseq
 """
 
 import re
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from conftest import ROOT
 
 REASONS = ("GPU", "network", "hours", "set-up", "another machine", "interactive")
-COMMENT = re.compile(r"<!--\s*(?P<mark>first|dry run|not run|fails)(?::\s*(?P<rest>.*?))?\s*-->", re.DOTALL)
+COMMENT = re.compile(r"<!--\s*(?P<mark>first|dry run|not run|fails|long)(?::\s*(?P<rest>.*?))?\s*-->", re.DOTALL)
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)$")
 HERE = re.compile(r"<<['\"]?(\w+)['\"]?(.*)\n(?:.*\n)*?\1$", re.MULTILINE)  # text that a command reads
 HEADING = re.compile(r"^#+ +(.+?)(?: *\{.*\})?$")
@@ -68,11 +68,6 @@ def fences(page: Path) -> list[Fence]:
             marks = {}
         number += 1
     return found
-
-
-def words(command: str) -> list[str]:
-    """Return the words of a command up to its comment or its first pipe."""
-    return shlex.split(re.split(r"\s[|#;>]|\s&&", command)[0])
 
 
 def links(page: Path) -> list[str]:

@@ -1,6 +1,10 @@
-"""How long each test file may take in `make test`, and in which order two workers take the files."""
+"""How long each test file may take in `make test`, and in which order two workers take the files.
+
+After a change of SECONDS, `python tests/shares.py` writes them into CONTRIBUTING.md.
+"""
 
 import itertools
+import re
 from collections import defaultdict
 from operator import itemgetter
 from pathlib import Path
@@ -12,41 +16,39 @@ import pytest
 # whole session counts for the file that computes it. After a change that is meant to take longer: `pytest --shares`
 # prints them. The files that take longest are begun first.
 SECONDS = {
-    "test_end_to_end": 480,
-    "test_kill": 220,
-    "test_docs": 300,
-    "test_workflow": 170,
-    "test_seals": 80,
-    "test_segmenters": 70,
-    "test_soak": 80,
-    "test_page": 80,
-    "test_hostile": 60,
-    "test_lease": 50,
-    "test_plugin": 60,
-    "test_translate": 45,
-    "test_text": 40,
-    "test_further_tests": 40,
-    "test_watch": 40,
-    "test_terminal": 30,
-    "test_early_stopping": 30,
-    "test_ancestors": 40,
-    "test_segmentations": 40,
-    "test_fairseq_flags": 40,
+    "test_end_to_end": 300,
+    "test_kill": 90,
+    "test_docs": 100,
+    "test_workflow": 110,
+    "test_seals": 60,
+    "test_segmenters": 40,
+    "test_soak": 30,
+    "test_page": 40,
+    "test_hostile": 50,
+    "test_lease": 30,
+    "test_plugin": 20,
+    "test_translate": 50,
+    "test_further_tests": 20,
+    "test_watch": 30,
+    "test_terminal": 40,
+    "test_early_stopping": 20,
+    "test_segmentations": 20,
+    "test_fairseq_flags": 30,
     "test_provenance": 30,
-    "test_gpu": 30,
+    "test_gpu": 20,
     "test_ways_out": 20,
     "test_report": 20,
-    "test_bf16": 20,
     "test_doctor": 20,
-    "test_own_config": 40,
-    "test_module": 20,
     "test_checks": 20,
     "test_formats": 20,
-    "test_translated_text": 10,
     "test_comet": 20,
-    "test_slurm": 60,
+    "test_slurm": 30,
+    "test_distributed": 30,
+    "test_shards": 20,
 }
 DEFAULT = 25.0  # seconds of any other test file
+CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
+LIST = re.compile("(?<=Seconds of the test files: ).*(?= All others)")
 HEADROOM = 3.0  # times as long as on an idle machine, because machines are shared
 
 
@@ -64,6 +66,12 @@ def too_long(seconds: dict[str, float]) -> list[str]:
         for name, share in shares.items()
         if seconds[name] > share
     ]
+
+
+def with_seconds(text: str) -> str:
+    """Return the text of CONTRIBUTING.md with the seconds of each long test file, the longest first."""
+    longest = sorted(SECONDS.items(), key=itemgetter(1), reverse=True)
+    return LIST.sub(", ".join(f"{name.removeprefix('test_')} {seconds}" for name, seconds in longest) + ".", text)
 
 
 def in_a_worker(config: pytest.Config) -> bool:
@@ -88,3 +96,7 @@ def check(session: pytest.Session) -> None:
     if sentences := too_long(seconds):
         session.shouldfail = "; ".join(sentences)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+if __name__ == "__main__":
+    CONTRIBUTING.write_text(with_seconds(CONTRIBUTING.read_text(encoding="utf-8")), encoding="utf-8")

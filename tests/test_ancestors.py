@@ -528,6 +528,7 @@ def test_a_continued_training_without_a_whole_checkpoint_begins_again_where_the_
 # Kills
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_killed_and_resumed_it_ends_in_the_same_bits_and_continued_in_those_of_one_training(tmp_path: Path) -> None:
     kill, last = signal.SIGKILL, "checkpoint_last.pt"
@@ -639,6 +640,7 @@ def family_of_three() -> tuple[dict[str, Any], dict[str, Any]]:
     return start, run
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_family_tree_and_counts_what_was_trained_here(capsys: pytest.CaptureFixture[str]) -> None:
     start, run = family_of_three()
     scores = [Path("results/runs", one["run"], "scores.json") for one in (run, start)]

@@ -1,6 +1,5 @@
 """training.bf16: products in bfloat16, all else in float32; the same bits again and resumed; where it is refused."""
 
-import json
 import os
 import random
 import subprocess
@@ -10,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Snakemake
+from conftest import Snakemake, fairseq_pool
+from fairseq_process import trained
 
 from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.machine import device
@@ -18,13 +18,6 @@ from bleuprint.plan import costs
 from bleuprint.plan.keys import plan
 from bleuprint.training.checkpoints import load
 from bleuprint.training.save_dir import Options, write_options
-
-CALL = """
-import json, sys
-from pathlib import Path
-from fairseq_process import trained
-print(json.dumps(trained(Path(sys.argv[1]), json.loads(sys.argv[2]))))
-"""
 
 # Any checkpoint of fairseq's needs the first line: torch loads no other classes than those that are named to it
 WITHOUT_THE_PLUGIN = """
@@ -37,13 +30,8 @@ assert len(model.state_dict()) > 20 and not {"bleuprint", "fairseq_plugin"} & se
 
 
 def train(folder: Path, *sessions: tuple[str, int]) -> dict[str, list[str]]:
-    command = [sys.executable, "-c", CALL, str(folder), json.dumps(sessions)]
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    result = subprocess.run(command, env=env, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    found: dict[str, list[str]] = json.loads(result.stdout.splitlines()[-1])
-    return found
+    with fairseq_pool() as pool:
+        return pool.submit(trained, folder, [*sessions]).result()
 
 
 def model(folder: Path) -> dict[str, torch.Tensor]:
@@ -96,12 +84,9 @@ def test_it_is_part_of_the_identity_only_where_it_is_true() -> None:
 
 
 def test_the_training_command_passes_it_on(snakemake: Snakemake) -> None:
-    plain, bf16 = (
-        snakemake("-n", "-p", "training", "--config", "recipe=demo", *more).stdout
-        for more in ([], ["training=cpu_bf16"])
-    )
+    both = snakemake("-n", "-p", "training", "--config", "recipe=demo", "training=inverse_sqrt,cpu_bf16").stdout
     resume = "python -m bleuprint.training.resume --save-dir $folder/checkpoints --choose best"
-    assert f"{resume} --data" in plain and f"{resume} --bf16 --data" in bf16
+    assert both.count(f"{resume} --data") == both.count(f"{resume} --bf16 --data") == 1
 
 
 def test_a_processor_without_units_for_it_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

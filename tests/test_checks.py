@@ -1,7 +1,8 @@
 """The corpus checks: what each figure counts and does not, leaks, their warnings, and decontamination."""
 
+import contextlib
+import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from conftest import ROOT, Snakemake, sample_overrides
 
 from bleuprint.config.compose import experiments
 from bleuprint.config.stages import STAGES
-from bleuprint.corpus.checks import check, warnings
+from bleuprint.corpus.checks import check, main, warnings
 from bleuprint.corpus.demo import generate
 from bleuprint.corpus.leaks import leak, normal, without
 from bleuprint.files import DataError, read_lines, write_lines
@@ -201,16 +202,15 @@ CONFIG = {
 
 
 def checked_text(folder: Path) -> dict[str, Any]:
-    """Check a tokenised text by the rule's command."""
-    output = folder.parent / "checks.json"
-    command = [sys.executable, "-m", "bleuprint.corpus.checks", "--text", folder, "--output", output]
-    env = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
-    result = subprocess.run(
-        [*command, "--source", "de", "--target", "en"], env=env, check=True, capture_output=True, text=True
-    )
+    """Check a tokenised text as the rule's command does."""
+    output, errors = folder.parent / "checks.json", io.StringIO()
+    words = ["--text", str(folder), "--output", str(output), "--source", "de", "--target", "en"]
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(errors):
+        patch.setattr(sys, "argv", ["checks", *words])
+        main()
     found: dict[str, Any] = json.loads(output.read_text())
-    assert result.stderr.splitlines() == warnings(found)
-    return found["parts"] | {"warnings": result.stderr}
+    assert errors.getvalue().splitlines() == warnings(found)
+    return found["parts"] | {"warnings": errors.getvalue()}
 
 
 def test_decontaminate_leaves_no_leak(
@@ -258,7 +258,7 @@ def test_the_terminal_and_the_report_hear_of_leaks(
     clean: dict[str, Pairs], snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
 ) -> None:
     raw(tmp_path, {part: pairs[-500:] for part, pairs in leaky(clean).items()})
-    local = "corpus.train=train corpus.valid=valid corpus.test=test text=iwslt14 text.merges=50"
+    local = "corpus.train=train corpus.valid=valid corpus.test=test text=iwslt14 text.merges=50 scoring.resamples=100"
     config = ["--config", "recipe=demo", "corpus=local", "text=small", f"overrides={local}"]
     result = snakemake(*config, env=fake_fairseq)
     assert result.returncode == 0, result.stderr
@@ -267,7 +267,11 @@ def test_the_terminal_and_the_report_hear_of_leaks(
     assert "5 of 100 test pairs" in (tmp_path / "results/report/scores.md").read_text()
     (run,) = (tmp_path / "results/runs").iterdir()
     assert "python -m bleuprint.corpus.checks" in (run / "commands.sh").read_text()
-    result = snakemake("text", *config[:-1], f"overrides={local} corpus.decontaminate=true", env=fake_fairseq)
+    config[-1] += " corpus.decontaminate=true"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        (key,) = plan(experiments(dict(word.split("=", 1) for word in config[1:]))).stages["text"]
+    result = snakemake(f"results/text/{key}/checks.json", *config, env=fake_fairseq)
     assert "train: 6 pairs left out" in result.stdout + result.stderr
     assert "WARNING" not in result.stdout + result.stderr
 

@@ -132,6 +132,7 @@ def test_other_words_with_the_same_score_are_no_difference() -> None:
     assert one.word == "no difference shown"
 
 
+@pytest.mark.slow
 def test_a_handful_of_sentences_proves_nothing() -> None:
     """sacrebleu's randomisation finds five sentences, all better, significant; the exact p is 2 · ½^5 = 0.06."""
     many = REFERENCES * 9

@@ -39,6 +39,7 @@ def completed(folder: Path, *lines: str) -> list[list[str]]:
     return [line.split("|") for line in result.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_bash_is_offered_commands_options_runs_groups_files_and_keys(tmp_path: Path) -> None:
     for name in NAMES:
         (tmp_path / "results/runs" / name).mkdir(parents=True)

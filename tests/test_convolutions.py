@@ -3,12 +3,11 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import fairseq_pool
 
 from bleuprint.files import write_lines
 from bleuprint.record.provenance import job
@@ -27,7 +26,7 @@ def answer(function: str, arguments: tuple[Any, ...], options: dict[str, Any]) -
 @pytest.fixture(scope="module")
 def ask() -> Iterator[Ask]:
     """`ask(function, *arguments, **options)`: the answer of a function of convolution_process.py."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with fairseq_pool() as pool:
         yield lambda function, *arguments, **options: pool.submit(answer, function, arguments, options).result()
 
 

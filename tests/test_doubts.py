@@ -272,6 +272,7 @@ def test_the_terminal_and_the_page_tell_doubts(snakemake: Snakemake, tmp_path: P
     for name, lines in parts(train=PAIRS + [("x y z", "a")] * 50, valid=PAIRS[:20], test=exchanged).items():
         write_lines(tmp_path / name, lines)
     local = "corpus.train=train corpus.valid=valid corpus.test=test text=iwslt14 text.merges=50 text.tokenizer=none"
+    local += " scoring.resamples=100"
     config = ["recipe=demo", "corpus=local", "source=en", "target=de"]
     env = stand_ins(tmp_path) | CPU
     stopped = run_snakemake(tmp_path, "--config", *config, f"overrides={local}", env=env)

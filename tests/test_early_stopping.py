@@ -96,16 +96,18 @@ def test_killed_and_resumed_it_stops_after_the_same_update(tmp_path: Path) -> No
         ("killed", EARLY, ("saved", 78, kill), False),  # between an epoch's checkpoint and the next epoch
         ("killed", EARLY, ("updating", 85, end), False),
         ("killed", EARLY, ("validated", 100, kill), True),  # after a validation that no checkpoint knows
+        ("killed", EARLY, ("writing", 110, kill), False),  # with a checkpoint half written
         ("killed", EARLY, None, False),
         ("killed", EARLY, None, False),  # finished, so that it computes no update
         ("killed", plain, None, False),  # fairseq without the plugin reads it, and would train on
         ("nothing", EARLY, None, False),
         ("all", EARLY, None, False),
     )
-    assert statuses == [0, -kill, 128 + end, -kill, 0, 0, 0, 1, 1]
+    assert statuses == [0, -kill, 128 + end, -kill, -kill, 0, 0, 0, 1, 1]
     same(tmp_path, "whole", "killed")
     whole, killed = (logged(tmp_path, name) for name in ("whole", "killed"))
     (line,) = [line for line in whole.splitlines() if "stopped early" in line]
+    assert "bleuprint: training stopped by SIGTERM" in killed
     assert "no better loss than" in line and "for 4 validations" in line
     assert killed.count(line) == 2 and "training.freeze=encoder.layers.*,*.output_projection.*" in killed
     last, best = (load(tmp_path / f"whole/checkpoint_{name}.pt") for name in ("last", "best"))

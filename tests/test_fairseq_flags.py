@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -107,8 +106,16 @@ def test_on_a_cpu_batches_are_loaded_by_a_thread_unless_processes_are_asked_for(
 
 
 @pytest.fixture
-def nothing_known(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_known(fairseq: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder for flags that fairseq knows, still empty; a process that has loaded fairseq is asked."""
+
+    def complaints(commands: list[fairseq_flags.Command], folders: fairseq_flags.Plugins) -> Any:
+        order = {"commands": commands, "user_dir": str(fairseq_flags.PLUGIN), "plugins": folders}
+        return fairseq(fairseq_flags._answer, order)
+
     monkeypatch.setattr(fairseq_flags, "KNOWN", tmp_path / "known")
+    monkeypatch.setattr(fairseq_flags, "complaints", complaints)
+    return tmp_path / "known"
 
 
 @pytest.mark.slow
@@ -131,7 +138,7 @@ def test_wrong_flags_are_refused_in_fairseqs_own_words() -> None:
         assert complaint is not None and complaint.startswith(expected)
 
 
-def test_a_wrong_flag_ends_planning(nothing_known: None) -> None:
+def test_a_wrong_flag_ends_planning(nothing_known: Path) -> None:
     with pytest.raises(ConfigError) as error:
         fairseq_flags.check([one(overrides="+training.label_smoothin=0.2")])
     assert str(error.value) == (
@@ -139,10 +146,10 @@ def test_a_wrong_flag_ends_planning(nothing_known: None) -> None:
     )
 
 
-def test_what_the_parser_took_is_not_asked_again(nothing_known: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_parser_took_is_not_asked_again(nothing_known: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     added = one(overrides="+training.keep_best_checkpoints=3 +model.attention_dropout=0.1")
     fairseq_flags.check([added])
-    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("asked again"))
+    monkeypatch.setattr(fairseq_flags, "complaints", lambda *_, **__: pytest.fail("asked again"))
     fairseq_flags.check([added])
 
 
@@ -166,15 +173,11 @@ def test_fairseq_reads_each_shipped_flag_as_the_config_means_it(fairseq: Callabl
             assert found == meant, key
 
 
-@pytest.mark.slow
-def test_the_set_up_asks_about_all_that_config_offers(tmp_path: Path) -> None:
+def test_the_set_up_asks_about_all_that_config_offers(nothing_known: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`make env` ends with this, so that a first dry run need not load fairseq."""
-    code = (
-        "import pathlib, sys; from bleuprint.plan import fairseq_flags as flags;"
-        " flags.KNOWN = pathlib.Path(sys.argv[1]); sys.argv = ['x']; flags.main()"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "known")], check=True)
-    known = {path.name for path in (tmp_path / "known").iterdir()}
+    monkeypatch.setattr(sys, "argv", ["fairseq_flags"])
+    fairseq_flags.main()
+    known = {path.name for path in nothing_known.iterdir()}
     for recipe in ("readme", "assignment", "cpu_small"):
         for model in ("transformer", "lightconv_tiny"):
             commands = fairseq_flags.commands(one(recipe=recipe, model=model))

@@ -5,17 +5,15 @@ import random
 import re
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import fakecuda
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, fairseq_pool
 
 from bleuprint.config.flags import argv
 from bleuprint.machine.cuda import LEASED
@@ -43,8 +41,8 @@ Call = Callable[..., int]
 
 @pytest.fixture(scope="module")
 def call() -> Iterator[Call]:
-    """`fakecuda.call` in a process that loads fairseq once."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    """`fakecuda.call` in a process that has loaded fairseq."""
+    with fairseq_pool() as pool:
         yield lambda *arguments, **options: pool.submit(fakecuda.call, *arguments, **options).result()
 
 
@@ -181,7 +179,12 @@ IMPLEMENTATIONS = {  # the second of LightConv's is for decoding step by step
 }
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+NIGHTLY = {"dynamicconv", "simcut"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.nightly] if name in NIGHTLY else []) for name in VARIANTS]
+)
 def test_other_models_and_criterions_train_too(call: Call, data: Path, tmp_path: Path, name: str) -> None:
     write_options(tmp_path, Options(bf16=name == "bf16"))
     command = words(data, tmp_path, max_update=2, **VARIANTS[name])

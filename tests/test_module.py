@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -51,7 +52,10 @@ def outer(folder: Path, *arguments: str, env: dict[str, str]) -> subprocess.Comp
     return subprocess.run(command, cwd=folder, env=os.environ | CPU | env, capture_output=True, text=True)
 
 
-def test_rules_of_another_workflow_use_its_scores(tmp_path: Path, fake_fairseq: dict[str, str]) -> None:
+def test_rules_of_another_workflow_use_its_scores(
+    tmp_path: Path, fake_fairseq: dict[str, str], tiny_text: Path
+) -> None:
+    shutil.copytree(tiny_text / "results", tmp_path / "results")
     (tmp_path / "Snakefile").write_text(OUTER)
     (tmp_path / "outer.yaml").write_text(yaml.safe_dump({"nmt": {"recipe": "demo", "overrides": TINY}}))
     done = outer(tmp_path, env=fake_fairseq)

@@ -12,7 +12,10 @@ import pytest
 from conftest import CPU, ROOT, TINY, run_snakemake
 
 from bleuprint.commands import completion
+from bleuprint.commands.pack import pack
+from bleuprint.commands.replay import again
 from bleuprint.commands.run import cli_config
+from bleuprint.commands.verify import problems
 from bleuprint.config import compose, groups
 from bleuprint.config.compose import Choice, ConfigError, experiments
 from bleuprint.files import read_json
@@ -157,35 +160,43 @@ def test_other_endings_and_encodings_are_said_and_what_is_no_config_is_left_alon
         one(config_dir="d", model="c")
 
 
-def bleuprint(*words: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bleuprint.commands.cli", *words]
-    path = {"PYTHONPATH": str(ROOT / "workflow")}
-    return subprocess.run(command, env=os.environ | env | path | CPU, capture_output=True, text=True)
-
-
-def test_a_run_keeps_its_files_and_is_repeated_from_them(tmp_path: Path, fake_fairseq: dict[str, str]) -> None:
+@pytest.fixture
+def run(tmp_path: Path, tiny_text: Path, fake_fairseq: dict[str, str]) -> Path:
+    """Return the folder of a run with files of the user's own, which have changed since."""
+    shutil.copytree(tiny_text, tmp_path, symlinks=True, dirs_exist_ok=True)
     write("experiments", recipe__mine=MINE, model__mine=MODEL)
     result = run_snakemake(tmp_path, "--config", "recipe=mine", f"overrides={TINY}", env=fake_fairseq | CPU)
     assert result.returncode == 0, result.stderr
-    (run,) = Path("results/runs").iterdir()
+    write("experiments", recipe__mine=f"{HEAD}seed: 9\n", model__mine="defaults: [lightconv]\n")
+    (folder,) = Path("results/runs").iterdir()
+    return folder
+
+
+def test_a_run_keeps_its_files_and_is_planned_from_them(tmp_path: Path, run: Path) -> None:
     assert (run / "config/recipe/mine.yaml").read_text() == MINE
     known = read_json(run / "provenance.json")
     assert {"config/recipe/mine.yaml", "config/model/mine.yaml"} <= set(known["files"])
     assert "config" not in known["asked"] and known["asked"]["words"][0] == "recipe=mine"
-    packed = bleuprint("pack", run.name, env=fake_fairseq)
-    assert packed.returncode == 0, packed.stderr
-    with tarfile.open(f"{run.name}.tar.gz") as archive:
+    with tarfile.open(pack(run.name, None, checkpoint=False)) as archive:
         assert f"{run.name}/config/model/mine.yaml" in archive.getnames()
     # Neither the user's folder nor what it holds today counts any more
-    write("experiments", recipe__mine=f"{HEAD}seed: 9\n", model__mine="defaults: [lightconv]\n")
     (heir,) = map(with_parents, experiments({"recipe": "demo", "overrides": f"training.start_from={run.name} {TINY}"}))
     assert heir.parents["start"].own == {"recipe/mine.yaml": MINE, "model/mine.yaml": MODEL}
     shutil.rmtree("experiments")
-    replayed = bleuprint("replay", run.name, env=fake_fairseq)
+    (replayed,) = plan(experiments({"overrides": again(known, tmp_path)})).runs
+    assert replayed.name == run.name and replayed.choice.own["recipe/mine.yaml"] == MINE
+    (run / "config/model/mine.yaml").write_text("dropout: 0.3\n")
+    assert any(line.startswith("changed  ") for line in problems(run, known))
+
+
+@pytest.mark.nightly
+def test_a_run_is_replayed_from_its_files(run: Path, fake_fairseq: dict[str, str]) -> None:
+    shutil.rmtree("experiments")
+    command = [sys.executable, "-m", "bleuprint.commands.cli", "replay", run.name]
+    env = os.environ | fake_fairseq | CPU | {"PYTHONPATH": str(ROOT / "workflow")}
+    replayed = subprocess.run(command, env=env, capture_output=True, text=True)
     assert replayed.returncode == 0 and "hypotheses: the same bytes" in replayed.stdout, replayed.stderr
     assert Path("replays", run.name, run, "config/recipe/mine.yaml").read_text() == MINE
-    (run / "config/model/mine.yaml").write_text("dropout: 0.3\n")
-    assert "changed  " in bleuprint("verify", run.name, env=fake_fairseq).stdout
 
 
 def test_recipes_may_start_from_one_another() -> None:

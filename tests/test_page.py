@@ -15,6 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
+from bleuprint.corpus.iwslt14 import read_archive
 from bleuprint.files import visible
 from bleuprint.report.gather import read_config
 from bleuprint.report.write import write
@@ -383,12 +384,12 @@ def test_on_paper_pictures_are_dark_on_light_and_fit(driver: Browser, page: Path
 
 
 def test_the_full_test_set_fits_in_five_megabytes_and_is_paged(
-    driver: Browser, sample_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    driver: Browser, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All 6,750 genuine sentences, two runs: the file's size, and only a page of them in the document."""
     monkeypatch.chdir(tmp_path)
-    raw = next((sample_text / "results/corpus").glob("*/raw"))
-    source, references = ((raw / f"test.{language}").read_text().splitlines() for language in ("de", "en"))
+    parts = read_archive(data / "iwslt14_sample/de-en.tgz", ("de", "en"))
+    source, references = parts["test.de"], parts["test.en"]
     assert len(references) == 6750
     runs = [
         make_run(model, 1, shuffled(references, seed), references, source, metrics={"chrf": METRICS["chrf"]})
@@ -402,10 +403,8 @@ def test_the_full_test_set_fits_in_five_megabytes_and_is_paged(
     assert len(driver.find_elements(By.CSS_SELECTOR, "#sentences tbody")) == 20
     driver.find_element(By.ID, "search").send_keys("thank you")
     found = int(driver.find_element(By.ID, "count").text.split()[0])
-    assert found == sum(
-        any("thank you" in lines[n].lower() for lines in (source, references, *map(hypotheses, runs)))
-        for n in range(6750)
-    )
+    sentences = zip(source, references, *map(hypotheses, runs), strict=True)
+    assert found == sum(any("thank you" in line.lower() for line in lines) for lines in sentences)
     Select(driver.find_element(By.ID, "order")).select_by_visible_text("lowest chrf first")
     assert driver.get_log("browser") == []
 

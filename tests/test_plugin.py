@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CPU, Snakemake, run_snakemake
+from conftest import CPU, TINY, Snakemake, run_snakemake
 
 from bleuprint.commands import pack, replay
 from bleuprint.config import plugins
@@ -326,13 +326,11 @@ def test_a_training_keeps_its_copy() -> None:
     assert (training / FOLDER / "sizes/__init__.py").read_text() == SIZES
 
 
-TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=6 text.merges=50 training.max_update=5"
-
-
 def test_a_run_with_a_plugin(
-    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    snakemake: Snakemake, fake_fairseq: dict[str, str], tiny_text: Path, tmp_path: Path
 ) -> None:
     """Trained and decoded by the copy; an edit is another training; whole without the user's folder."""
+    shutil.copytree(tiny_text / "results", "results")
     words = ("--config", "recipe=demo", "model=transformer_tiny", f"overrides={TINY} {ASKED}")
     result = snakemake(*words, env=fake_fairseq | CPU)
     assert result.returncode == 0, result.stderr
@@ -362,7 +360,8 @@ def test_a_run_with_a_plugin(
 
     write(training / FOLDER / "sizes", init=SIZES + "\n")  # damaged: nothing decodes with it
     shutil.copytree(Path(run.name, "plugin/sizes"), "sizes")
-    damaged = run_snakemake(tmp_path, *words[:3], f"{words[3]} decoding.beam=2", env=fake_fairseq | CPU)
+    shutil.rmtree("results/decoding")
+    damaged = snakemake("decoding", *words, env=fake_fairseq | CPU)
     assert damaged.returncode != 0 and f"{training}/{FOLDER}/sizes/__init__.py has " in damaged.stderr
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import torch
 from conftest import CPU, ROOT, run_snakemake, stand_ins
 from made_up import make_run
 
-from bleuprint.commands import verify
+from bleuprint.commands import cli, verify
 from bleuprint.commands.pack import pack
 from bleuprint.commands.replay import again
 from bleuprint.commands.verify import problems
+from bleuprint.config.local_text import _content_hash
 from bleuprint.files import DataError, read_json, sha256, write_json
 from bleuprint.machine import environment
 from bleuprint.machine.environment import facts, nvidia, revision
@@ -281,6 +283,20 @@ def bleuprint(*words: str, env: dict[str, str]) -> subprocess.CompletedProcess[s
     return subprocess.run(command, env=os.environ | env | path, capture_output=True, text=True)
 
 
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[Any, str]]:
+    """`command(*words)` calls bleuprint in this process; its exit status or last words, and its output."""
+
+    def call(*words: str) -> tuple[Any, str]:
+        _content_hash.cache_clear()
+        monkeypatch.setattr("sys.argv", ["bleuprint", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code, capsys.readouterr().out
+
+    return call
+
+
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run a sweep of two groups on local text named by a relative path, with fairseq's stand-ins."""
@@ -309,7 +325,9 @@ def finished(computed: Path, fake_fairseq: dict[str, str], tmp_path: Path) -> di
     return fake_fairseq
 
 
-def test_a_replay_runs_in_a_fresh_folder_goes_on_when_stopped_and_compares(finished: dict[str, str]) -> None:
+def test_a_replay_runs_in_a_fresh_folder_goes_on_when_stopped_and_compares(
+    finished: dict[str, str], command: Callable[..., tuple[Any, str]]
+) -> None:
     (folder,) = [path.parent for path in Path("results/runs").glob("*/config.yaml") if "beam: 4" in path.read_text()]
     before = sorted(Path("results").rglob("*"))
     stopped = bleuprint("replay", folder.name, env=finished | {"FAIL": "1"})
@@ -322,10 +340,8 @@ def test_a_replay_runs_in_a_fresh_folder_goes_on_when_stopped_and_compares(finis
     for sentence in ("text: the same bytes", "model: the same bytes", "hypotheses: the same bytes"):
         assert sentence in done.stdout
     assert "without a GPU: that was the case here." in done.stdout
-    again = bleuprint("replay", folder.name, env=finished)
-    assert again.returncode == 1 and "holds a finished replay of that run" in again.stderr
-    elsewhere = bleuprint("replay", folder.name, "--folder", "results", env=finished)
-    assert elsewhere.returncode == 1 and "results is not empty; name a new folder" in elsewhere.stderr
+    assert "holds a finished replay of that run" in command("replay", folder.name)[0]
+    assert "results is not empty; name a new folder" in command("replay", folder.name, "--folder", "results")[0]
     # What came out otherwise is said, and where it begins
     known, new = read(folder), Path("replays", folder.name)
     scores = new / folder / "scores.json"
@@ -340,32 +356,34 @@ def test_a_replay_runs_in_a_fresh_folder_goes_on_when_stopped_and_compares(finis
     assert f"text: differs, first in {known['stages']['text']['folder']}/codes" in lines
 
 
-def test_a_run_that_would_be_another_today_is_not_replayed(finished: dict[str, str]) -> None:
+def test_a_run_that_would_be_another_today_is_not_replayed(
+    finished: dict[str, str], command: Callable[..., tuple[Any, str]]
+) -> None:
     folder = sorted(Path("results/runs").iterdir())[0]
     path = folder / "provenance.json"
     known = read_json(path)
     known["stages"]["training"]["slice"]["training"]["lr"] = 5
     known["stages"]["training"]["environment"] |= {"commit": "c" * 40, "dirty": True}
     write_json(path, known)
-    refused = bleuprint("replay", folder.name, env=finished)
-    assert refused.returncode == 1 and refused.stderr == (
+    refused, _ = command("replay", folder.name)
+    assert refused == (
         f"bleuprint: {folder.name} would be another run today: training.lr=0.003 (recorded 5); check out the commit "
-        "that made it, cccccccccccc, which had uncommitted changes, and replay it there.\n"
+        "that made it, cccccccccccc, which had uncommitted changes, and replay it there."
     )
     Path("my text/all.fr").write_text("other\n" * 200)
-    refused = bleuprint("replay", folder.name, env=finished)
-    assert "corpus.files.train.fr=" in refused.stderr and not Path("replays").exists()
+    refused, _ = command("replay", folder.name)
+    assert "corpus.files.train.fr=" in refused and not Path("replays").exists()
     known["asked"]["words"].append("model=gone")
     write_json(path, known)
-    assert "is refused by today's config: model=gone: no such model" in bleuprint("replay", folder.name, env={}).stderr
+    assert "is refused by today's config: model=gone: no such model" in command("replay", folder.name)[0]
     # A folder whose keys were changed is not what its name says
     stage = Path(known["stages"]["training"]["folder"])
     (stage / "config.yaml").write_text((stage / "config.yaml").read_text().replace("seed: 1", "seed: 2"))
-    said = bleuprint("verify", folder.name, env={})
-    assert said.returncode == 1
-    assert f"changed  {stage}/config.yaml: its keys belong to a folder that ends in" in said.stdout
+    status, said = command("verify", folder.name)
+    assert status == 1
+    assert f"changed  {stage}/config.yaml: its keys belong to a folder that ends in" in said
     (folder / "scores.json").write_text("{}")
-    assert "scores.json is not what was recorded" in bleuprint("replay", folder.name, env={}).stderr
+    assert "scores.json is not what was recorded" in command("replay", folder.name)[0]
 
 
 def record_of(words: list[str], **environment: Any) -> dict[str, Any]:

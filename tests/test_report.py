@@ -6,18 +6,23 @@ import gzip
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
-from conftest import ROOT, Snakemake
+from conftest import ROOT, TINY, Snakemake
 from made_up import METRICS, REFERENCES, curve, make_run, noisy
 
 from bleuprint.files import ACTING, Damaged, DataError, remove, write_json
-from bleuprint.report import figures
+from bleuprint.plan.graph import Plan, Run
+from bleuprint.plan.how import reported
+from bleuprint.report import figures, page, tables
+from bleuprint.report.__main__ import runs_of
 from bleuprint.report.facts import costs, device, target_tokens
 from bleuprint.report.gather import commands, gather, read_config, read_run
 from bleuprint.report.groups import Group, groups
@@ -80,6 +85,7 @@ def test_files_of_the_report() -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_markdown_table_is_ready_to_paste() -> None:
     runs = [
         make_run(model, seed, noisy(REFERENCES, share, seed))
@@ -96,6 +102,7 @@ def test_the_markdown_table_is_ready_to_paste() -> None:
     assert any("signatures" in line.lower() for line in text) and any("`nrefs:1|bs:100|" in line for line in text)
 
 
+@pytest.mark.slow
 def test_the_terminal_sees_the_groups_and_the_conclusion() -> None:
     runs = [make_run(model, seed) for model in ("transformer", "lightconv") for seed in (1, 2)]
     text = (report(*runs) / "scores.txt").read_text()
@@ -184,6 +191,31 @@ def test_costs_that_nobody_measured_are_unknown() -> None:
     assert target_tokens(old) is None
 
 
+def test_a_long_sweep_is_told_to_the_program_by_the_calls_record(tmp_path: Path) -> None:
+    runs = [SimpleNamespace(name=f"demo-transformer_tiny-seed{number}-00000000") for number in range(2500)]
+    few, all_runs = (Plan(cast(list[Run], some)) for some in (runs[:100], runs))
+    assert reported(few).split() == [f"results/runs/{run.name}/scores.json" for run in runs[:100]]
+    assert reported(all_runs) == "--call results/current.json"
+    write_json(tmp_path / "current.json", {"runs": [{"run": run.name} for run in runs[:2]]})
+    assert runs_of(tmp_path / "current.json") == [tmp_path / "runs" / run.name / "scores.json" for run in runs[:2]]
+
+
+def test_of_a_long_sweep_all_scores_are_shown_and_the_rest_of_some_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (page, tables):
+        monkeypatch.setattr(module, "MOST", 3)
+    runs = [make_run(model, seed, group=model) for model in ("a", "b", "c") for seed in (1, 2)]
+    paths = [Path(f"results/runs/{run['run']}/scores.json") for run in runs]
+    write(Path("results/report"), paths, None, 1, [])
+    html = Path("results/report/index.html").read_text()
+    assert "All else on this page is about 3 of the 6 runs" in html
+    assert html.count('type="checkbox"') == 3 and all(f"{model}, seed 2" in html for model in "abc")
+    text = Path("results/report/scores.txt").read_text()
+    assert text.startswith("6 runs; the scores of each are in results/report/scores.tsv.")
+    assert "demo-a-seed1" not in text and "demo-a-seed1" in Path("results/report/scores.tsv").read_text()
+    assert Path("results/report/scores.tsv").read_text().count("\n") == 7
+
+
+@pytest.mark.slow
 def test_a_deleted_folder_ends_in_one_sentence() -> None:
     run = make_run()
     Path(run["stages"]["training"], "metrics.jsonl").unlink()
@@ -215,6 +247,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 def test_a_missing_or_damaged_file_is_named_with_what_brings_it_back() -> None:
     run = make_run()
     name = run["run"]
@@ -234,11 +267,12 @@ def test_a_missing_or_damaged_file_is_named_with_what_brings_it_back() -> None:
     report(run)
 
 
-def test_what_brings_a_file_back_is_executed(snakemake: Snakemake, fake_fairseq: dict[str, str]) -> None:
+def test_what_brings_a_file_back_is_executed(
+    tiny_run: Path, tmp_path: Path, snakemake: Snakemake, fake_fairseq: dict[str, str]
+) -> None:
     """A file of each stage is emptied; what its sentence says is deleted, and the last stage's target is made."""
-    words = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50"
-    command = ["scoring", "--config", "recipe=demo", f"overrides={words}"]
-    assert snakemake(*command, env=fake_fairseq).returncode == 0
+    shutil.copytree(tiny_run / "results", tmp_path / "results", symlinks=True)
+    command = ["scoring", "--config", "recipe=demo", f"overrides={TINY}"]
     names = ["corpus/*/raw/test.de", "text/*/tokenized/test.en", "training/*/metrics.jsonl"]
     names += ["decoding/*/hypotheses.tok", "scoring/*/sentences.json"]
     paths = [path for name in names for path in Path("results").glob(name)]
@@ -274,6 +308,7 @@ def test_a_run_is_not_gathered_without_what_was_tuned() -> None:
         gather(run | {"config": config}, {"words": [], "groups": {}})
 
 
+@pytest.mark.slow
 def test_what_acts_on_a_terminal_or_page_is_shown_by_its_code() -> None:
     """Names and text that turn the reading direction, colour, or end a line."""
     acting = "\u202e\u2066\x1b]0;x\x07\x9b31m\r\u2028"
@@ -307,6 +342,7 @@ def test_the_gpu_is_named_as_fairseq_names_it() -> None:
     assert device(log, {"processor": "A CPU"}) == "NVIDIA H200"
 
 
+@pytest.mark.slow
 def test_metrics_of_one_name_but_another_meaning_are_not_compared() -> None:
     other = METRICS | {"chrf": METRICS["chrf"] | {"lowercase": False}}
     folder = report(make_run(), make_run("lightconv", metrics=other))
@@ -316,6 +352,7 @@ def test_metrics_of_one_name_but_another_meaning_are_not_compared() -> None:
     assert problems == {"bleu_tok_lc": None, "chrf": "chrf is configured differently"}
 
 
+@pytest.mark.slow
 def test_test_pairs_in_train_are_said_wherever_the_scores_are() -> None:
     runs = [make_run(model, leaking=6) for model in ("transformer", "lightconv")]
     folder = report(*runs)
@@ -338,6 +375,7 @@ def test_the_page_says_how_a_text_was_made() -> None:
     assert steps(None) == ""
 
 
+@pytest.mark.slow
 def test_the_page_tells_what_cleaning_left_out_and_which_subwords_are_unknown() -> None:
     run = make_run()
     text = Path(run["stages"]["text"])
@@ -358,6 +396,7 @@ def test_the_page_tells_what_cleaning_left_out_and_which_subwords_are_unknown() 
     assert "<p>The model&#39;s dictionaries have all subwords of all files.</p>" in page
 
 
+@pytest.mark.slow
 def test_seeds_with_the_same_verdict_share_a_sentence() -> None:
     expected = {"metric": "bleu_tok_lc", "low": 0.1, "high": 100.0, "source": "a paper", "changed": {}}
     runs = [make_run(seed=seed, expected=expected) for seed in (1, 2, 3)]
@@ -392,6 +431,7 @@ def test_a_long_label_of_a_figure_stands_in_several_lines_for_which_there_is_roo
     assert long.layout.height > short.layout.height
 
 
+@pytest.mark.slow
 def test_a_text_without_checks_is_shown_all_the_same() -> None:
     run = make_run(leaking=6)
     Path(run["stages"]["text"], "checks.json").unlink()
@@ -407,6 +447,7 @@ OWN: dict[str, dict[str, Any]] = {  # of a target without spaces between words
 }
 
 
+@pytest.mark.slow
 def test_a_bleu_by_characters_is_called_so_and_ranks_nothing() -> None:
     own = {name: metric for name, metric in OWN.items() if name != "ter"}
     runs = [
@@ -436,6 +477,7 @@ def test_a_bleu_by_characters_is_called_so_and_ranks_nothing() -> None:
     assert "<h1>a: chrf " in (one / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_first_bleu_ranks_wherever_it_stands() -> None:
     metrics = {"a_chrf": METRICS["chrf"], "a_ter": OWN["ter"]} | METRICS
     runs = [

@@ -35,6 +35,7 @@ def state(folder: Path) -> dict[Path, tuple[int, int]]:
     return {path: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in folder.rglob("*")}
 
 
+@pytest.mark.slow
 def test_runs_of_two_folders_are_compared_and_only_read(
     elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -57,6 +58,7 @@ def test_runs_of_two_folders_are_compared_and_only_read(
     assert groups[0]["runs"] == ["demo-transformer-seed1", "demo-transformer-seed2"]  # seeds of one group
 
 
+@pytest.mark.slow
 def test_links_lead_from_the_page_to_the_runs_files(elsewhere: Path) -> None:
     make_run(seed=1)
     report(["seed1", str(elsewhere)], None, Path("a/page"))
@@ -66,6 +68,7 @@ def test_links_lead_from_the_page_to_the_runs_files(elsewhere: Path) -> None:
     assert "../../../else/results/runs/demo-transformer-seed2/config.yaml" in addresses
 
 
+@pytest.mark.slow
 def test_only_a_report_is_overwritten() -> None:
     make_run(seed=1)
     report([], None, Path("page"))
@@ -84,6 +87,7 @@ def test_only_a_report_is_overwritten() -> None:
     assert Path("thesis/index.html").read_text() == "mine" == Path("file").read_text()
 
 
+@pytest.mark.slow
 def test_the_baseline_is_chosen_or_that_of_the_first_run() -> None:
     make_run("transformer")
     make_run("lightconv")

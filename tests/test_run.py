@@ -80,6 +80,7 @@ def arrives(word: str) -> None:
     assert points(cli_config(pasted)) == points({"overrides": ["recipe=demo", word]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["source", "+training.note"])
 def test_hostile_values_arrive_unchanged(key: str) -> None:
     texts = ["two words", "it's", 'say "so"', "a,b", "{a: b}", "[x]", "a=b", "a: b", "# c", "$(touch x)", "`x`", "\\"]

@@ -235,6 +235,7 @@ def test_any_language_scores_what_sacrebleu_scores(name: str, data: Path) -> Non
         assert row["score"] == pytest.approx(best) and set(sentences) == {best}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deu_Latn", "zho_Hans"])
 def test_sacrebleus_command_line_gives_the_same_also_of_two_references(name: str, data: Path, tmp_path: Path) -> None:
     references = [flores(data, name), corrupted(flores(data, name), 2)]

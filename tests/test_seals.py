@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CPU, run_snakemake, stand_ins
+from conftest import CPU, TINY, run_snakemake, stand_ins
 
 from bleuprint.commands import watch
 from bleuprint.config.compose import experiments
@@ -21,7 +21,7 @@ from bleuprint.plan.times import settle
 from bleuprint.record import seal
 from bleuprint.record.folder import begin
 
-SMALL = "overrides=corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=6 text.merges=50"
+SMALL = f"overrides={TINY}"
 FOLDER = Path("results/text/demo-12345678")
 PARENT = Path("results/corpus/demo-12345678")
 
@@ -192,17 +192,10 @@ class Folder:
         return path
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = Folder(tmp_path_factory.mktemp("finished"))
-    assert folder.demo().endswith("status 0")
-    return folder.path
-
-
 @pytest.fixture
-def copy(finished: Path, tmp_path: Path) -> Folder:
+def copy(tiny_run: Path, tmp_path: Path) -> Folder:
     """A copy of finished results with times at random, some in the future, and without Snakemake's own folder."""
-    shutil.copytree(finished / "results", tmp_path / "results", symlinks=True)
+    shutil.copytree(tiny_run / "results", tmp_path / "results", symlinks=True)
     draw = random.Random(1)
     for path in sorted((tmp_path / "results").rglob("*")):
         moment = time.time() + draw.uniform(-1e6, 1e6)
@@ -226,13 +219,13 @@ def test_a_copy_plans_nothing_and_is_built_upon(copy: Folder) -> None:
 def test_damaged_data_stops_the_next_training_and_the_advice_helps(copy: Folder) -> None:
     path = copy.only("results/text/*/bin/dict.de.txt")
     damage(path, b"b" * path.stat().st_size)
-    output = copy.demo("seed=2")
+    output = copy.demo("training", "seed=2")
     text = path.parent.parent.relative_to(copy.path)
     sentence = f"bleuprint: {text}/bin/dict.de.txt has changed since it was sealed; restore it from a copy, or delete"
     assert f"{sentence} {text}, and the same command computes it again." in output and output.endswith("status 1")
     assert copy.trained() == 0
     shutil.rmtree(copy.path / text)
-    assert copy.demo("seed=1,2").endswith("status 0")
+    assert copy.demo("training", "seed=1,2").endswith("status 0")
     assert copy.trained() == 1  # the same text again: the finished model is of it
 
 
@@ -244,10 +237,10 @@ def test_a_missing_model_is_noticed_and_taken_from_its_checkpoints(copy: Folder)
     choice = plan(experiments({"recipe": "demo", "overrides": beam[0].removeprefix("overrides=")}))
     os.chdir(copy.path)
     assert "computed" in explain(choice).splitlines()[2].split()[3]
-    output = copy.call("--config", "recipe=demo", *beam)
+    output = copy.call("decoding", "--config", "recipe=demo", *beam)
     assert f"{folder}/checkpoint.pt is missing; restore it from a copy, or delete {folder}/seal.json, and" in output
     (model.parent / "seal.json").unlink()
-    assert copy.call("--config", "recipe=demo", *beam).endswith("status 0") and model.exists()
+    assert copy.call("decoding", "--config", "recipe=demo", *beam).endswith("status 0") and model.exists()
 
 
 def test_what_was_half_made_is_not_finished(copy: Folder) -> None:
@@ -257,7 +250,7 @@ def test_what_was_half_made_is_not_finished(copy: Folder) -> None:
     shutil.rmtree(copy.path / "results/runs")
     (binaries / "dict.en.txt").rename(binaries.with_name("bin.part"))
     (binaries.parent / "seal.json").unlink()
-    assert copy.demo().endswith("status 0")
+    assert copy.demo("training").endswith("status 0")
     assert {path.name for path in binaries.glob("*.txt")} == {"dict.de.txt", "dict.en.txt"}
     assert not binaries.with_name("bin.part").exists()
 
@@ -265,18 +258,20 @@ def test_what_was_half_made_is_not_finished(copy: Folder) -> None:
 def test_a_finished_model_stays_where_its_rule_is_forced(copy: Folder) -> None:
     shutil.rmtree(copy.only("results/training/*/checkpoints"))
     before, model = seals(copy), copy.only("results/training/*/checkpoint.pt").read_bytes()
-    output = copy.demo("-R", "train")
+    output = copy.demo("training", "-R", "train")
     assert "is finished, and its seal holds: nothing is computed" in output and output.endswith("status 0")
     assert copy.trained() == 0 and copy.only("results/training/*/checkpoint.pt").read_bytes() == model
     training = str(copy.only("results/training/*/seal.json"))
     assert seals(copy)[training] == before[training]
 
 
-def test_scores_that_were_deleted_are_computed_again_for_the_next_report(copy: Folder) -> None:
+def test_deleted_scores_and_files_of_the_report_are_made_again_for_the_next_report(copy: Folder) -> None:
     shutil.rmtree(copy.only("results/scoring/*"))
     assert "Nothing to be done" in copy.demo()
-    shutil.rmtree(copy.path / "results/report")
-    assert copy.demo().endswith("status 0")
+    files = [copy.only(f"results/report/{name}") for name in ("scores.json", "scores.md")]
+    for file in files:
+        file.unlink()
+    assert copy.demo().endswith("status 0") and all(file.exists() for file in files)
     path = copy.only("results/scoring/*/sentences.json")
     path.unlink()
     shutil.rmtree(copy.path / "results/report")
@@ -285,13 +280,6 @@ def test_scores_that_were_deleted_are_computed_again_for_the_next_report(copy: F
     shutil.rmtree(path.parent)
     assert copy.demo("scoring").endswith("status 0") and path.exists()
     assert copy.demo().endswith("status 0")
-
-
-def test_a_file_of_the_report_that_was_deleted_is_written_again(copy: Folder) -> None:
-    files = [copy.only(f"results/report/{name}") for name in ("scores.json", "scores.md")]
-    for file in files:
-        file.unlink()
-    assert copy.demo().endswith("status 0") and all(file.exists() for file in files)
 
 
 def test_times_follow_the_seals(copy: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

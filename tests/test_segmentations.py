@@ -3,10 +3,10 @@
 import json
 import logging
 import random
-import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import ROOT, Snakemake
+from conftest import ROOT, TINY, Snakemake
 from subword_nmt.apply_bpe import BPE
 from test_fairseq_flags import binarise, one
 from test_segmenters import ODD, SETTINGS, pairs
@@ -53,8 +53,9 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def segment(text: Path, program: str, output: str, *words: str, workers: int = 1) -> Path:
     """Segment the text three times by a program; return the folder."""
     files = [str(text / f"{part}.{language}") for part in ("train", "valid") for language in ("en", "ja")]
-    command = [sys.executable, "-m", f"bleuprint.text.{program}", *files, "--output", str(text / output), *words]
-    subprocess.run([*command, "--workers", str(workers)], check=True, cwd=ROOT / "workflow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [program, *files, "--output", str(text / output), *words, "--workers", str(workers)])
+        import_module(f"bleuprint.text.{program}").main()
     return text / output
 
 
@@ -147,7 +148,7 @@ def test_one_segmentation_has_no_keys_of_its_own_and_eight_do_not_change_the_mod
 
 # The workflow
 
-DEMO = ["--config", "recipe=demo", "overrides=text.segmentations=3 text.bpe_dropout=0.1"]
+DEMO = ["--config", "recipe=demo", f"overrides={TINY} text.segmentations=3 text.bpe_dropout=0.1"]
 
 
 def test_the_training_reads_all_segmentations(
@@ -155,7 +156,7 @@ def test_the_training_reads_all_segmentations(
 ) -> None:
     result = snakemake("training", *DEMO, env=fake_fairseq)
     assert result.returncode == 0, result.stderr
-    assert "text      demo-de-en" in result.stderr and "500 merges, 3 segmentations, " in result.stderr
+    assert "text      demo-de-en" in result.stderr and "50 merges, 3 segmentations, " in result.stderr
     calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
     monkeypatch.chdir(tmp_path)
     (folder,) = Path("results/text").iterdir()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT, pytest_sessionfinish
-from shares import DEFAULT, HEADROOM, SECONDS, too_long
+from shares import DEFAULT, HEADROOM, SECONDS, too_long, with_seconds
 
 from bleuprint.commands import cli
 from bleuprint.commands import run as run_command
@@ -110,6 +110,12 @@ def test_every_path_that_contributing_names_exists() -> None:
     assert len(paths) > 20
     assert [word for word in paths if not (ROOT / word).exists() and not (ROOT / "workflow" / word).exists()] == []
     assert len(text.splitlines()) <= 120
+
+
+def test_contributing_tells_the_seconds_of_each_test_file() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert all(f" {name.removeprefix('test_')} {seconds}" in text for name, seconds in SECONDS.items())
+    assert with_seconds(text) == text, "run: python tests/shares.py"
 
 
 def test_files_that_take_more_than_their_share_of_time_are_named() -> None:

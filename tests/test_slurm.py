@@ -23,21 +23,31 @@ from bleuprint.config.compose import experiments
 from bleuprint.files import DataError, write_json
 from bleuprint.machine import slurm
 from bleuprint.plan import costs
+from bleuprint.plan.keys import plan
 
 sys.path.insert(0, str(ROOT / "tests" / "slurm"))
 import cluster as made_up
 
+PLUGIN = Path(sys.prefix) / "slurm"  # where `make slurm` puts Snakemake's plugin, for this file alone
 PROFILE = ["--workflow-profile", str(ROOT / "profiles" / "slurm"), "--slurm-status-command", "squeue"]
-QUICK = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
+# A job takes some seconds here. One that has not ended at the first check is looked at ten seconds later
+QUICK = ["--slurm-init-seconds-before-status-checks", "8", "--latency-wait", "5"]
 ON_SLURM = [*SNAKEMAKE[: SNAKEMAKE.index("--cores")], *PROFILE, *QUICK]
 CPU = "runtime.device=cpu runtime.threads=1"
 DEMO = ["--config", "recipe=demo", f"overrides={TINY} {CPU}"]
 
 
 @pytest.fixture(scope="module")
-def on_slurm() -> Iterator[dict[str, str]]:
+def plugin() -> dict[str, str]:
+    """Return the variables with which Snakemake finds its plugin for SLURM."""
+    if not PLUGIN.is_dir():  # it may be installed where Snakemake is: make env EXTRAS=slurm
+        pytest.importorskip("snakemake_executor_plugin_slurm", reason="no plugin for SLURM: make slurm")
+    return {"PYTHONPATH": os.pathsep.join([str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+@pytest.fixture(scope="module")
+def on_slurm(plugin: dict[str, str]) -> Iterator[dict[str, str]]:
     """Return the environment in which SLURM's commands find a cluster of two made-up nodes."""
-    pytest.importorskip("snakemake_executor_plugin_slurm", reason="no plugin for SLURM: make env EXTRAS=slurm")
     if absent := made_up.missing():
         pytest.skip(f"no SLURM here ({', '.join(absent)}): make slurm")
     if os.geteuid() != 0:
@@ -45,7 +55,7 @@ def on_slurm() -> Iterator[dict[str, str]]:
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # a short path, for munge's socket
     try:
         made_up.up(folder)
-        yield os.environ | made_up.environment(folder)
+        yield os.environ | plugin | made_up.environment(folder)
     finally:
         made_up.down(folder)
         shutil.rmtree(folder, ignore_errors=True)
@@ -169,8 +179,7 @@ def test_no_second_training_in_a_folder_while_one_lives(
 ) -> None:
     shutil.copytree(tiny_text, tmp_path, symlinks=True, dirs_exist_ok=True)
     words = ["training", "--config", "recipe=demo", f"overrides={TINY}"]
-    planned = run_snakemake(tmp_path, "-n", *words, env=fake_fairseq).stderr
-    key = planned.partition("training/")[2].partition(":")[0]
+    (key,) = plan(experiments({"recipe": "demo", "overrides": TINY})).stages["training"]
     log = tmp_path / "results/training" / key / "train.log"
     log.parent.mkdir(parents=True)
     with open(log, "a") as held:
@@ -186,16 +195,27 @@ def test_no_second_training_in_a_folder_while_one_lives(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--shared-fs-usage", "none", *DEMO], "bleuprint: --shared-fs-usage: all machines must see this folder"),
+        pytest.param(
+            ["--shared-fs-usage", "none", *DEMO],
+            "bleuprint: --shared-fs-usage: all machines must see this folder",
+            marks=pytest.mark.nightly,
+        ),
         ([*DEMO[:-1], "runtime=default"], "bleuprint: runtime.device=auto looks for a GPU on this machine"),
     ],
 )
 def test_what_cannot_work_on_other_machines_ends_in_one_sentence(
-    tmp_path: Path, words: list[str], sentence: str
+    plugin: dict[str, str], tmp_path: Path, words: list[str], sentence: str
 ) -> None:
-    pytest.importorskip("snakemake_executor_plugin_slurm", reason="no plugin for SLURM: make env EXTRAS=slurm")
-    result = subprocess.run([*ON_SLURM, "-n", *words], cwd=tmp_path, capture_output=True, text=True)
+    env = os.environ | plugin
+    result = subprocess.run([*ON_SLURM, "-n", *words], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert result.returncode != 0 and sentence in result.stderr and "Traceback" not in result.stderr, result.stderr
+
+
+def test_files_that_no_other_machine_sees_are_refused() -> None:
+    planned = plan(experiments({"recipe": "demo"}))
+    elsewhere = workflow(storage_settings=SimpleNamespace(shared_fs_usage=frozenset()))
+    with pytest.raises(SystemExit, match=r"^bleuprint: --shared-fs-usage: all machines must see this folder"):
+        cluster.refuse_unknown_machine(elsewhere, planned)
 
 
 def workflow(**known: object) -> SimpleNamespace:
@@ -287,8 +307,9 @@ def test_where_files_cannot_be_locked_the_scheduler_tells_of_another_call(
         alone.claim()
 
 
-def test_run_on_a_cluster_reads_its_profile() -> None:
-    pytest.importorskip("snakemake_executor_plugin_slurm", reason="no plugin for SLURM: make env EXTRAS=slurm")
+def test_run_on_a_cluster_reads_its_profile(plugin: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    if PLUGIN.is_dir():
+        monkeypatch.syspath_prepend(PLUGIN)
     assert profile("slurm") == ["--workflow-profile", str(ROOT / "profiles" / "slurm")]
     with pytest.raises(DataError, match=r"--on moon: no such folder in .*choose from cluster-generic, slurm"):
         profile("moon")

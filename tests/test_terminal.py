@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, SNAKEMAKE, run_snakemake, stand_ins
+from conftest import TINY as SMALL
 from rich.console import Console
 
 from bleuprint.commands import milestones
@@ -108,23 +110,23 @@ def test_a_second_call_a_dry_run_and_verbose(computed: tuple[Path, str]) -> None
     again = run_snakemake(folder, *DEMO)
     assert again.stderr.splitlines()[1:] == ["Nothing to be done (all requested files are present and up to date)."]
     assert again.stdout == (folder / "results/report/scores.txt").read_text()
-    assert run_snakemake(folder, "text", *DEMO).stdout == ""
+    verbose = run_snakemake(folder, "text", "--verbose", *DEMO)
+    assert verbose.stdout == "" and "Building DAG of jobs" in verbose.stderr
     beam = [*DEMO[:-1], f"{DEMO[-1]} decoding.beam=8"]
-    planned = run_snakemake(folder, "-n", *beam)
-    assert planned.stdout.count("Job stats:") == 1 and "translate           2" in planned.stdout
-    assert "decoding.beam=8 (there 5)" in planned.stderr and "rule " not in planned.stdout + planned.stderr
     commands = run_snakemake(folder, "-n", "-p", *beam)
+    assert commands.stdout.count("Job stats:") == 1 and "translate           2" in commands.stdout
     assert "rule translate:" in commands.stdout and "fairseq-generate results/text/" in commands.stdout
-    verbose = run_snakemake(folder, "--verbose", *DEMO)
-    assert "Building DAG of jobs" in verbose.stderr
-    narrow = on_terminal(80, folder, *SNAKEMAKE, "-n", *beam)
+    assert "decoding.beam=8 (there 5)" in commands.stderr
+    narrow = on_terminal(80, folder, *SNAKEMAKE, "-n", *beam, env={"NO_COLOR": "1"})
     assert all(len(line) <= 80 for line in lines(narrow)[1:]), narrow
+    assert "Job stats:" in narrow and "rule " not in narrow and not COLOUR.search(narrow)
 
 
 @pytest.mark.slow
-def test_a_failed_job_shows_its_log_and_a_sentence_and_a_pipe_has_plain_lines(tmp_path: Path) -> None:
+def test_a_failed_job_shows_its_log_and_a_sentence_and_a_pipe_has_plain_lines(tiny_text: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_text / "results", tmp_path / "results", symlinks=True)
     env = stand_ins(tmp_path)
-    failed = run_snakemake(tmp_path, "--config", "recipe=demo", f"overrides={TINY}", env=env | {"FAIL": "1"})
+    failed = run_snakemake(tmp_path, "--config", "recipe=demo", f"overrides={SMALL}", env=env | {"FAIL": "1"})
     assert failed.returncode == 1
     shown = failed.stderr
     (session,) = tmp_path.glob("results/training/*/session.log")
@@ -135,7 +137,7 @@ def test_a_failed_job_shows_its_log_and_a_sentence_and_a_pipe_has_plain_lines(tm
     assert "rm -rf" not in shown and "CalledProcessError" not in shown
     (log,) = tmp_path.glob(".snakemake/log/*.log")
     assert "CalledProcessError" in log.read_text()
-    resumed = run_snakemake(tmp_path, "training", "--config", "recipe=demo", f"overrides={TINY}", env=env)
+    resumed = run_snakemake(tmp_path, "training", "--config", "recipe=demo", f"overrides={SMALL}", env=env)
     shown = resumed.stdout + resumed.stderr  # a pipe has plain lines
     assert resumed.returncode == 0 and "\x1b" not in shown and "\r" not in shown
     assert re.search(r"^transformer_tiny-seed1-\w+: epoch 1.0/8, update 5, validation loss 1.000$", shown, re.M)
@@ -247,9 +249,8 @@ def test_the_plans_table_is_whole(width: int) -> None:
 
 
 @pytest.mark.slow
-def test_no_color_is_heeded(computed: tuple[Path, str]) -> None:
+def test_watch_heeds_no_color(computed: tuple[Path, str]) -> None:
     folder, _ = computed
     watch = [sys.executable, "-m", "bleuprint.commands.cli", "watch"]
-    for command in ([*SNAKEMAKE, *DEMO], watch):
-        assert not COLOUR.search(on_terminal(80, folder, *command, env={"NO_COLOR": "1"}))
+    assert not COLOUR.search(on_terminal(80, folder, *watch, env={"NO_COLOR": "1"}))
     assert COLOUR.search(on_terminal(80, folder, *watch))

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import random
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -159,6 +160,7 @@ WORDS = st.text("ab\\", min_size=2, max_size=12) | st.lists(st.sampled_from(["a"
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, derandomize=True, database=None, deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=40), st.integers(1, 250))
 def test_merges_are_subword_nmts(words: list[str], merges: int) -> None:
@@ -166,6 +168,7 @@ def test_merges_are_subword_nmts(words: list[str], merges: int) -> None:
     assert learnt(text, merges) == learnt_by_subword_nmt(text, merges)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("letters", "seed"), [("ab", 1), ("ab", 2), ("abc", 3), ("abcdefgh", 4)])
 def test_merges_are_subword_nmts_after_pruning(letters: str, seed: int) -> None:
     """Some are learnt after its pruning has lost count of a pair."""
@@ -245,10 +248,14 @@ def test_the_config_expects_what_is_known_of_the_full_archive(data: Path) -> Non
     assert json.loads(expected(choice)) == wanted
 
 
-def test_nothing_is_trained_on_text_that_is_not_as_expected(data: Path, sample_text: Path) -> None:
+def test_nothing_is_trained_on_text_that_is_not_as_expected(
+    data: Path, sample_text: Path, tmp_path: Path, fake_fairseq: dict[str, str]
+) -> None:
     """The sample archive is no full one: an error with a table, or a warning if the user says so."""
+    shutil.copytree(sample_text, tmp_path, symlinks=True, dirs_exist_ok=True)
     overrides = sample_overrides(data).replace("corpus.expected=null", "runtime.device=cpu training.max_update=1")
-    stopped = run_snakemake(sample_text, "training", "--verbose", "--forcerun", "binarise", "--config", overrides)
+    forced = ["training", "--verbose", "--forcerun", "binarise", "--config", overrides]
+    stopped = run_snakemake(tmp_path, *forced, env=fake_fairseq)
     assert stopped.returncode != 0
     last = stopped.stderr[stopped.stderr.rindex("bleuprint: this is not the text that the corpus' config expects:") :]
     assert [line.split() for line in last.splitlines() if "lines train" in line] == [
@@ -257,6 +264,7 @@ def test_nothing_is_trained_on_text_that_is_not_as_expected(data: Path, sample_t
     assert "tokens valid.de" in last and "dictionary en" in last and "sha256 codes" in last
     assert "corpus.expected=null" in last and "runtime.fingerprint=warning" in last
     assert "rule train:" not in stopped.stderr
-    warned = run_snakemake(sample_text, "text", "--config", f"{overrides} runtime.fingerprint=warning")
+    warning = ["text", "--config", f"{overrides} runtime.fingerprint=warning"]
+    warned = run_snakemake(tmp_path, *warning, env=fake_fairseq)
     assert warned.returncode == 0, warned.stderr
     assert "bleuprint: WARNING: this is not the text" in warned.stdout and "160239" in warned.stdout

@@ -460,7 +460,7 @@ def alone(folder: Path, text: bytes) -> bytes:
     return result.stdout
 
 
-@pytest.mark.parametrize("compute_type", ["float32", "int8"])
+@pytest.mark.parametrize("compute_type", [pytest.param("float32", marks=pytest.mark.nightly), "int8"])
 def test_an_exported_folder_translates_alone(demo: Path, tmp_path: Path, compute_type: str) -> None:
     folder, raw = tmp_path / "new/model", only(demo, "results/corpus/*/raw/test.de")
     result = call(demo, "export", "transformer", str(folder), "--compute-type", compute_type)
@@ -479,8 +479,10 @@ def test_an_exported_folder_translates_alone(demo: Path, tmp_path: Path, compute
         "README.md",
     }
     translated = call(demo, "translate", "--run", "transformer", "--compute-type", compute_type, str(raw))
-    assert alone(moved, raw.read_bytes()) == translated.stdout
-    assert alone(moved, b"\n" + b"ein " * 2000 + b"\n \x01\n\xff\nein hund usw.").count(b"\n") == 5
+    strange = b"\n" + b"ein " * 2000 + b"\n \x01\n\xff\nein hund usw."
+    output = alone(moved, raw.read_bytes() + strange)
+    assert output.startswith(translated.stdout)
+    assert output.removeprefix(translated.stdout).count(b"\n") == 5
     pinned = (moved / "requirements.txt").read_text().split()
     assert [line.partition("==")[0] for line in pinned] == ["ctranslate2", "pyyaml", "sacremoses", "subword-nmt"]
     assert "nrefs:1|bs:1000" in (moved / "README.md").read_text()

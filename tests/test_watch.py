@@ -1,6 +1,7 @@
 """bleuprint watch and explain: where runs are, read from files; what a call would reuse or compute, and why."""
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -10,13 +11,14 @@ import subprocess
 import sys
 import termios
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, SNAKEMAKE, Snakemake
+from conftest import ROOT, SNAKEMAKE, TINY, run_snakemake
 
-from bleuprint.commands import alone, watch
+from bleuprint.commands import alone, cli, watch
 from bleuprint.config.compose import experiments
 from bleuprint.config.stages import STAGES
 from bleuprint.files import write_json
@@ -24,7 +26,6 @@ from bleuprint.plan.explain import explain
 from bleuprint.plan.graph import Plan
 from bleuprint.plan.keys import plan
 
-TINY = "corpus.pairs=100 corpus.valid_pairs=5 corpus.test_pairs=5 text.merges=50 scoring.resamples=100"
 NOTHING = {"stage": "", "files": {}, "parents": {}}  # a seal
 TRAIN = '| INFO | train_inner | {"epoch": 3, "update": 2.5, "loss": "4.125", "wps": "900.5", "num_updates": "1500", "wall": "60"}'  # noqa: E501
 VALID = '| INFO | valid | {"epoch": 2, "valid_loss": "3.9", "valid_bleu": "21.54", "valid_num_updates": "1200"}'
@@ -56,10 +57,15 @@ def put(plan: Plan, stage: str, which: int, text: str = "", run: int = 0) -> Non
 
 
 def bleuprint(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bleuprint.commands.cli", *arguments]
-    return subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")}, capture_output=True, text=True
-    )
+    """Run the command in this process, which has loaded it already."""
+    output, errors = io.StringIO(), io.StringIO()
+    with redirect_stdout(output), redirect_stderr(errors), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["bleuprint", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    message = f"{ended.value.code}\n" if isinstance(ended.value.code, str) else ""
+    status = 1 if message else int(ended.value.code or 0)
+    return subprocess.CompletedProcess(arguments, status, output.getvalue(), errors.getvalue() + message)
 
 
 def test_a_run_goes_through_its_stages() -> None:
@@ -155,6 +161,7 @@ def test_a_gathered_run_is_done_whatever_was_deleted() -> None:
     assert "computed" not in explain(demo)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_list_of_runs_ends_quietly() -> None:
     alone.CURRENT.parent.mkdir()
     alone.CURRENT.write_text("{half")
@@ -173,6 +180,7 @@ def test_the_end_of_a_long_log_is_enough() -> None:
     assert states()[0].device == "CPU"
 
 
+@pytest.mark.slow
 def test_with_no_runs_and_after_them() -> None:
     none = bleuprint("watch")
     assert none.returncode == 0 and "no runs in results/ here yet" in none.stdout
@@ -192,19 +200,24 @@ def test_with_no_runs_and_after_them() -> None:
 
 def test_plain_lines_follow_a_real_call(fake_fairseq: dict[str, str], tmp_path: Path) -> None:
     """Started beside Snakemake, watch sees the stages pass and ends with it."""
-    command = [*SNAKEMAKE, "--config", "recipe=demo", f"overrides={TINY}"]
-    env = os.environ | fake_fairseq | {"SLEEP": "3", "PYTHONPATH": str(ROOT / "workflow")}
-    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as call:
+    command = [*SNAKEMAKE, "scoring", "--config", "recipe=demo", f"overrides={TINY}"]
+    env = os.environ | fake_fairseq | {"SLEEP": "1.5", "PYTHONPATH": str(ROOT / "workflow")}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as call:
         deadline = time.monotonic() + 60
         while not alone.CURRENT.exists():
             assert time.monotonic() < deadline and call.poll() is None
             time.sleep(0.1)
-        seen = bleuprint("watch", "--interval", "0.2")
-        assert call.wait(120) == 0
+        watching = [sys.executable, "-m", "bleuprint.commands.cli", "watch", "--interval", "0.2"]
+        seen = subprocess.run(watching, env=env, capture_output=True, text=True)
+        shown = call.communicate(timeout=120)[1]
+        assert call.returncode == 0 and "reused" not in shown and "computed" not in shown  # only a dry run says it
     assert "training running" in seen.stdout and "decoding running" in seen.stdout
     assert seen.stdout.splitlines()[-1].endswith(": scoring done, epoch 1.0/8, updates 5, device CPU")
 
 
+@pytest.mark.slow
 def test_a_table_on_a_terminal_and_ctrl_c() -> None:
     demo = planned(seed="1,2")
     alone.remember(demo)
@@ -269,27 +282,23 @@ def test_explain_follows_what_is_made_anew_and_names_twins() -> None:
     assert f"training/{training.key}: the same keys as {twin.name}, under another name" in explain(demo)
 
 
-def test_a_dry_run_explains_itself_and_nothing_else_does(
-    snakemake: Snakemake, fake_fairseq: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_dry_run_explains_itself(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That no other call does is in the test of watch beside a real call."""
     config = ["--config", "recipe=demo"]
-    result = snakemake(*config, f"overrides={TINY}", env=fake_fairseq)
-    assert result.returncode == 0 and "reused" not in result.stderr and "computed" not in result.stderr
-    again = snakemake("-n", *config, f"overrides={TINY}").stderr
+    again = run_snakemake(tiny_run, "-n", *config, f"overrides={TINY}").stderr
     assert again.count("reused") == 5 and "computed" not in again
-    beam = snakemake("-n", *config, f"overrides={TINY} decoding.beam=8").stderr
-    assert "decoding.beam=8 (there 5)" in beam and "made from another decoding" in beam
-    assert beam.count("reused") == 3 and beam.count("computed") == 2
-    forced = snakemake("-n", "-R", "translate", "--until", "translate", *config, f"overrides={TINY}").stderr
-    assert forced.count("reused") == 4 and forced.count("computed") == 2 and "its rule is forced" in forced
-    there = [*SNAKEMAKE, "-n", "-d", str(tmp_path), *config, f"overrides={TINY} decoding.beam=8"]
-    elsewhere = subprocess.run(there, cwd=tmp_path.parent, capture_output=True, text=True)
-    assert elsewhere.stderr.count("reused") == 3
+    forced = run_snakemake(tiny_run, "-n", "-R", "translate", "--until", "translate", *config, f"overrides={TINY}")
+    assert forced.stderr.count("reused") == 4 and forced.stderr.count("computed") == 2
+    assert "its rule is forced" in forced.stderr
+    # From another folder
+    beam = run_snakemake(tiny_run.parent, "-n", "-d", str(tiny_run), *config, f"overrides={TINY} decoding.beam=8")
+    assert "decoding.beam=8 (there 5)" in beam.stderr and "made from another decoding" in beam.stderr
+    assert beam.stderr.count("reused") == 3 and beam.stderr.count("computed") == 2
+    monkeypatch.chdir(tiny_run)
     said = bleuprint("explain", "recipe=demo", f"overrides={TINY} decoding.beam=8").stdout
-    assert "decoding.beam=8 (there 5)" in said and said.strip() in beam
+    assert "decoding.beam=8 (there 5)" in said and said.strip() in beam.stderr
 
 
-@pytest.mark.slow
 def test_wrong_words_end_in_one_line() -> None:
     wrong = bleuprint("explain", "model=lightcnv")
     assert wrong.returncode == 1 and wrong.stderr.startswith("bleuprint: model=lightcnv: no such model")

@@ -221,9 +221,9 @@ def test_runs_are_sorted_by_each_key_that_is_offered() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_whose_record_is_lost_is_gathered_again(tmp_path: Path) -> None:
+def test_a_run_whose_record_is_lost_is_gathered_again(tiny_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run / "results", tmp_path / "results", symlinks=True)
     results = Folder(tmp_path)
-    assert results.demo().endswith("status 0")
     path = results.only("results/runs/*/provenance.json").relative_to(tmp_path)  # where the test is, too
     path.write_text("{")
     with pytest.raises(DataError) as damaged:
@@ -238,5 +238,5 @@ def test_a_run_whose_record_is_lost_is_gathered_again(tmp_path: Path) -> None:
     assert f"delete {path.parent} and run the same command again" in advice(Damaged(path, "is empty or damaged"))
     shutil.rmtree(path.parent)
     shutil.rmtree("results/report")
-    assert results.demo().endswith("status 0") and results.trained() == 1
+    assert results.demo().endswith("status 0") and results.trained() == 0
     assert disk.made_of(path.parent) and provenance.read(path.parent)

@@ -9,12 +9,15 @@ from bleuprint.commands.parser import parser
 # How tests/test_docs.py tests the examples of a command; those of all others it runs
 MARKS = {
     "run": "<!-- dry run: hours -->",
+    "explain": "<!-- long -->",
     "doctor": "<!-- dry run: GPU -->",
     "watch": "<!-- not run: interactive -->",
     "clean": "<!-- not run: interactive -->",
     "replay": "<!-- not run: hours -->",
-    "report": "<!-- first: mkdir -p ../other && cp -r results ../other/ && rm -r ../other/results/runs/*-t* -->",
-    "translate": "<!-- first: printf 'Das ist gut.\\n' > letter.de -->",
+    "report": "<!-- first: mkdir -p ../other && cp -r results ../other/ && rm -r ../other/results/runs/*-t* -->\n"
+    "<!-- long -->",
+    "translate": "<!-- first: printf 'Das ist gut.\\n' > letter.de -->\n<!-- long -->",
+    "export": "<!-- long -->",
     "completion": "<!-- first: mkdir -p ~/.config/fish/completions -->",
 }
 ENTRY = re.compile(r"^  (\d+) +(.*(?:\n       .*)*)", re.MULTILINE)  # a status in the help
