@@ -88,17 +88,21 @@ def test_a_gpu_that_torch_cannot_use_has_a_reason(monkeypatch: pytest.MonkeyPatc
     def init() -> None:
         raise RuntimeError("\nFound no NVIDIA driver on your system.\nPlease check")
 
-    def compute() -> Any:
+    def compute(number: int) -> Any:
         raise torch.AcceleratorError("CUDA error: no kernel image is available for execution on the device\nCUDA …")
 
+    used: list[int] = []
+    zero = torch.zeros(1)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "init", init)
     assert cuda.unusable() == "Found no NVIDIA driver on your system."
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch, "ones", lambda size: SimpleNamespace(cuda=compute))
     assert cuda.unusable() == "CUDA error: no kernel image is available for execution on the device"
-    monkeypatch.setattr(torch, "ones", lambda size: SimpleNamespace(cuda=lambda: torch.zeros(1)))
+    monkeypatch.setattr(torch, "ones", lambda size: SimpleNamespace(cuda=lambda number: used.append(number) or zero))
+    monkeypatch.setenv("LOCAL_RANK", "1")
     assert cuda.unusable() is None
+    assert used == [1]  # of several processes on one machine each asks its own GPU
 
 
 def test_only_who_was_given_a_gpu_confirms_it(monkeypatch: pytest.MonkeyPatch) -> None:
