@@ -2,8 +2,8 @@
 
     python bench/run.py                 what `make bench` measures, 17 minutes
     python bench/run.py train frame     these parts only; the others' figures stay as they were, with their dates
-    python bench/run.py --all           also the checks of the text, the whole test set decoded, threads that spin, and
-                                        the sweep of 500 runs
+    python bench/run.py --all           also the checks of the text, the whole test set decoded, threads that spin, one
+                                        training in two processes, and the sweep of 2,000 runs
     python bench/run.py --scale DE EN   also the corpus and text stages on 20 times these two gzip'd files
 
 A part NAME is `bench_NAME` of bench/NAME.py, up to an underscore. Text, trainings and decoding are of one archive in
@@ -30,8 +30,8 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "workflow")]
 ARCHIVE = ROOT.parent / "shared" / "data" / "iwslt14_sample" / "de-en.tgz"
 RESULTS = ROOT / "bench" / "results.json"
 DEFAULT = ["text", "report", "train", "decode", "frame"]
-ALL = [*DEFAULT, "checks", "decode_all", "spin", "sweep"]
-ON_ARCHIVE = {"text", "report", "train", "decode", "checks", "decode_all", "spin"}
+ALL = [*DEFAULT, "checks", "decode_all", "spin", "ranks", "sweep"]
+ON_ARCHIVE = {"text", "report", "train", "decode", "checks", "decode_all", "spin", "ranks"}
 
 Results = dict[str, dict[str, Any]]
 

@@ -12,13 +12,16 @@ from measure import CORES, measure, snakemake
 from bleuprint.config.stages import STAGES
 from bleuprint.plan.keys import planned
 
+SEEDS = 20  # of each config
 
-def bench_sweep(folder: Path, archive: Path, runs: int = 500) -> dict[str, float]:
-    """Measure a sweep of 500 runs: planned, with made-up results for every stage planned again, and reported."""
+
+def bench_sweep(folder: Path, archive: Path, runs: int = 2000) -> dict[str, float]:
+    """Measure a sweep of 2,000 runs: planned, with made-up results for every stage planned again, and reported."""
     place = folder / "sweep"
     place.mkdir()
     os.chdir(place)
-    words = ["recipe=demo", "model=transformer_tiny,lightconv_tiny", f"seed=range(1,{runs // 2 + 1})"]
+    rates = ",".join(f"{number / 1e5:.5f}" for number in range(101, 101 + runs // SEEDS))
+    words = ["recipe=demo", f"seed=range(1,{SEEDS + 1})", f"overrides=training.lr={rates}"]
     seconds, peak = measure(snakemake("-n", "--config", *words), place)
     made = planned(dict(word.split("=", 1) for word in words))
     assert len({run.name for run in made.runs}) == len(made.stages["training"]) == runs

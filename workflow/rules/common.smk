@@ -13,7 +13,9 @@ from bleuprint.commands.cluster import submitted
 from bleuprint.config.segmenters import segmenter
 from bleuprint.decoding import engine
 from bleuprint.files import canonical
+from bleuprint.machine import device
 from bleuprint.machine.device import model_threads, uses_gpu
+from bleuprint.machine.shards import shards
 from bleuprint.plan import costs
 from bleuprint.plan import how as pieces
 
@@ -62,6 +64,15 @@ def chunks(wildcards, threads):
     return 2 * threads
 
 
+def pattern(stage, chosen):
+    """Return a pattern of the stage's folders whose experiments are `chosen`.
+
+    Snakemake reads it for each file of each job, so that it is short where all or none are chosen.
+    """
+    keys = [key for key, one in PLAN.stages[stage].items() if chosen(one.experiment)]
+    return "[^/]+" if keys and len(keys) == len(PLAN.stages[stage]) else "|".join(keys) or "none"
+
+
 def memory(mb):
     """Provide so many megabytes for each thread."""
     return lambda wildcards, threads: mb * threads
@@ -90,8 +101,7 @@ def segments(wildcards):
 
 def segmented_often(often):
     """Return a pattern of the texts with several segmentations of train, or of the others."""
-    texts = PLAN.stages["text"].items()
-    return "|".join(key for key, text in texts if (text.experiment.text.segmentations > 1) == often) or "none"
+    return pattern("text", lambda experiment: (experiment.text.segmentations > 1) == often)
 
 
 def genuine(wildcards):
@@ -117,6 +127,40 @@ def start(wildcards):
     return [f"results/training/{key}/seal.json" for key in keys]
 
 
+NODES = PLAN.runtime.nodes or 1  # that each training is spread over
+
+
+def processes(wildcards):
+    """Return the processes that train a model together, on all machines."""
+    return PLAN.stage("training", wildcards.training).experiment.training.gpus
+
+
+def training_gpus(wildcards):
+    """Return the GPUs that a training asks for; those on several machines it asks for by the machine."""
+    return GPU * processes(wildcards) if NODES == 1 else 0
+
+
+def gpus_by_machine(wildcards):
+    """Return the GPUs of a training on each of several machines, as SLURM has it."""
+    return f"gpu:{processes(wildcards) // NODES}"
+
+
+# What a training on several machines asks SLURM for. `mpi` lets the job's own shell, on the first machine, start the
+# commands on all of them
+MACHINES = {"nodes": NODES, "tasks": NODES, "tasks_per_gpu": 0, "mpi": "srun"} if NODES > 1 else {}
+MACHINES |= {"gres": gpus_by_machine} if GPU and NODES > 1 else {}
+
+
+def training_threads(wildcards):
+    """Return the CPU threads of a training on one machine."""
+    return device.training_threads(PLAN.runtime, CORES, processes(wildcards), SUBMITTED)
+
+
+def threads_each(wildcards, threads):
+    """Return the CPU threads of each process of a training."""
+    return max(1, threads * NODES // processes(wildcards))
+
+
 def training_mb(wildcards, attempt):
     """Return the megabytes that a training asks for: more, if a try with fewer has failed."""
     return attempt * costs.memory_mb(PLAN.stage("training", wildcards.training).experiment)
@@ -137,6 +181,16 @@ def tested(stage, file):
     return lambda wildcards: PLAN.test_file(stage, wildcards[stage], own, file)
 
 
+def decoding_gpus(wildcards):
+    """Return the GPUs that a decoding asks for, one for each of its processes."""
+    return GPU * shards(PLAN.stage("decoding", wildcards.decoding).experiment, PLAN.runtime)
+
+
+def decoding_threads(wildcards):
+    """Return the CPU threads of a decoding: on several GPUs the share of each, so that no more jobs start."""
+    return MODEL_THREADS * max(1, decoding_gpus(wildcards))
+
+
 def segmented(wildcards):
     """Return the folder of the segmented text that is translated."""
     folder = segmenter(PLAN.stage("decoding", wildcards.decoding).experiment).folder
@@ -150,8 +204,7 @@ def test_seals(stage, *wanted):
 
 def decoded_by(name):
     """Return a pattern of the folders that an engine decodes, so that each rule makes only those of its engine."""
-    keys = [key for key, stage in PLAN.stages["decoding"].items() if engine.engine(stage.experiment) == name]
-    return "|".join(keys) or "none"
+    return pattern("decoding", lambda experiment: engine.engine(experiment) == name)
 
 
 def grid(experiment):
@@ -192,6 +245,11 @@ def run_files(wildcards):
 def description(wildcards):
     """Return the canonical JSON of what the report says of a run."""
     return PLAN.run(wildcards.run).description
+
+
+def reported(wildcards, threads):
+    """Return the words that tell the report's program its runs."""
+    return pieces.reported(PLAN)
 
 
 def asked(wildcards, threads):

@@ -67,9 +67,9 @@ rule translate:
         decoding=decoded_by("fairseq"),
     conda:
         ENVIRONMENT
-    threads: MODEL_THREADS
+    threads: decoding_threads
     resources:
-        gpu=GPU,
+        gpu=decoding_gpus,
         mem_mb=8000,
     params:
         identity=identity("decoding"),
@@ -82,7 +82,7 @@ rule translate:
         " (set -x; python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[models]}"
         " {params.how[plugins]};"
         " export OMP_NUM_THREADS={threads};"
-        " {params.how[launcher]} fairseq-generate {input.data} --path {params.how[path]} {params.flags}"
+        " {params.how[sharded]} fairseq-generate {input.data} --path {params.how[path]} {params.flags}"
         " {params.how[tuned]}--results-path $folder {params.how[fairseq]};"
         " python -m bleuprint.decoding --generated {output.generated}"
         " --references {input.references}/test.{params.target}"
@@ -143,9 +143,9 @@ rule translate_converted:
         decoding=decoded_by("ctranslate2"),
     conda:
         ENVIRONMENT
-    threads: MODEL_THREADS
+    threads: decoding_threads
     resources:
-        gpu=GPU,
+        gpu=decoding_gpus,
         mem_mb=4000,
     params:
         identity=identity("decoding"),

@@ -45,6 +45,7 @@ rule write_report:
         mem_mb=memory(1000),
     params:
         baseline=BASELINE,
+        runs=reported,
     shell:
-        "python -m bleuprint.report table {input.runs} --folder results/report --baseline {params.baseline:q}"
+        "python -m bleuprint.report table {params.runs} --folder results/report --baseline {params.baseline:q}"
         " --workers {threads} > {log} 2>&1"

@@ -23,15 +23,17 @@ rule train:
     retries: RETRIES
     conda:
         ENVIRONMENT
-    threads: MODEL_THREADS
+    threads: training_threads
     resources:
-        gpu=GPU,
+        **MACHINES,
+        gpu=training_gpus,
         mem_mb=training_mb,
         runtime=training_minutes,
     params:
         identity=identity("training"),
         flags=what("training", train),
         how=how("training", pieces.train),
+        each=threads_each,
     shell:
         # The save-dir is no output: it survives a failed job, and the next one resumes from its checkpoints
         # A scheduler's SIGTERM reaches these shells too: they wait for the training, which saves
@@ -44,7 +46,8 @@ rule train:
         " (trap : TERM; set -x;"
         " python -m bleuprint.record.folder {params.identity:q} $folder {input} {params.how[others]};"
         " python -m bleuprint.training.resume --save-dir $folder/checkpoints {params.how[resume]};"
-        " export OMP_NUM_THREADS={threads};"
+        # Snakemake sets the second one to the threads of all processes
+        " export OMP_NUM_THREADS={params.each} MKL_NUM_THREADS={params.each};"
         " {params.how[launcher]} fairseq-train {params.how[data]} {params.flags}"
         " --save-dir $folder/checkpoints {params.how[fairseq]}) 2>&1"
         " | python -m bleuprint.training.progress --name {wildcards.training} --session {log}"

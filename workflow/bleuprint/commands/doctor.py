@@ -20,7 +20,7 @@ from bleuprint.config import published
 from bleuprint.config.flags import argv
 from bleuprint.machine.device import uses_bf16, uses_gpu
 from bleuprint.machine.memory import ended, limit
-from bleuprint.plan.costs import refusal, target_tokens, training_memory, update_freq, weights
+from bleuprint.plan.costs import refusal, target_tokens, training_memory, update_tokens, weights
 from bleuprint.plan.explain import to_compute
 from bleuprint.plan.fairseq_flags import user_dir_now
 from bleuprint.plan.graph import Plan, Stage
@@ -138,9 +138,10 @@ def costs(plan: Plan, missing: Missing, threads: int) -> tuple[list[list[str]], 
         if isinstance(found, str):
             wrong.append(f"{key} could not be timed: {found}")
             continue
-        updates = tokens / (experiment.training.max_tokens * update_freq(experiment.training))
+        updates = tokens / update_tokens(experiment.training)
         at_most = "at most " if experiment.training.patience else ""
-        time = at_most + tqdm.format_interval(tokens / found["tokens_per_second"])
+        side_by_side = experiment.training.gpus if uses_gpu(experiment.runtime) else 1  # a CPU's cores are divided
+        time = at_most + tqdm.format_interval(tokens / found["tokens_per_second"] / side_by_side)
         half = experiment.training.fp16 and uses_gpu(experiment.runtime)
         size = (STATE + COPY if half else STATE) * found["parameters"]
         speed, checkpoint = f"{found['tokens_per_second']:,.0f}", _bytes(size)

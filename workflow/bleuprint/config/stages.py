@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bleuprint.config.languages import rules
@@ -206,6 +207,7 @@ FURTHER = {
 ALL = STAGES | FURTHER
 
 
-def ancestors(stage: str) -> set[str]:
+@cache
+def ancestors(stage: str) -> frozenset[str]:
     """Return all stages of the same experiment that `stage` is made from, directly or not."""
-    return {name for parent in ALL[stage].parents for name in {parent, *ancestors(parent)}}
+    return frozenset(name for parent in ALL[stage].parents for name in {parent, *ancestors(parent)})

@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--min-len", type=int, default=1)
     parser.add_argument("--compute-type", choices=["float32", "int8"], default="float32")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--gpus", type=int, default=1, help="of those visible, that translate batches in parallel")
     parser.add_argument("--threads", type=int, default=1, help="batches translated in parallel, on a CPU")
     parser.add_argument("--language", required=True, help="the target language")
     parser.add_argument("--tokenizer", choices=list(TOKENISERS), default="moses", help="what the text stage used")
@@ -112,6 +113,7 @@ def main() -> None:
         translator = ctranslate2.Translator(
             arguments.model,
             device=arguments.device,
+            device_index=list(range(1 if on_cpu else arguments.gpus)),
             compute_type=arguments.compute_type,
             inter_threads=arguments.threads if on_cpu else 1,
             intra_threads=1,

@@ -28,7 +28,7 @@ if "fairseq" in sys.modules:  # not where only checkpoints are read
     rdrop.install()
 
 if "fairseq_cli.train" in sys.modules:
-    from . import dropout, early_stopping, freezing, half, out_of_memory, resumable, start
+    from . import dropout, early_stopping, freezing, half, out_of_memory, ranks, resumable, start
 
     early_stopping.install()
     resumable.install()
@@ -37,6 +37,12 @@ if "fairseq_cli.train" in sys.modules:
     out_of_memory.install()
     dropout.install()
     start.install()
+    ranks.install()
+
+if "fairseq_cli.generate" in sys.modules:
+    from . import shards
+
+    shards.install()
 
 # A decoding has no --save-dir to read options from. The launcher sets cuBLAS's own variable, and only where
 # training.deterministic asks for the same bits; also commands that a decoding starts inherit it.

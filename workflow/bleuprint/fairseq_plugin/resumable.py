@@ -27,7 +27,7 @@ from bleuprint.training.epochs import prune
 from bleuprint.training.resume import BEFORE
 from bleuprint.training.save_dir import Options, read_options
 
-from . import bf16, early_stopping, loaders
+from . import bf16, early_stopping, loaders, ranks
 from .layers import NOTES
 
 SHARE = 100  # checkpoints within an epoch take at most one part in so many of the time
@@ -54,7 +54,10 @@ class Keeper:
         """End with the exit status of a process that the signal has ended."""
         assert self.asked is not None
         name = signal.Signals(self.asked).name
-        print(f"bleuprint: training stopped by {name}{saved}; the same command resumes it.", flush=True)
+        # Of several processes only those that the others wait for can tell that a signal is why they end: without it
+        # the launcher ends them because one has failed
+        if not ranks.several() or (saved and ranks.first()):
+            print(f"bleuprint: training stopped by {name}{saved}; the same command resumes it.", flush=True)
         sys.exit(128 + self.asked)
 
     def due(self) -> bool:
@@ -85,7 +88,8 @@ class Keeper:
     def begin(self, save_dir: Path, task: Any) -> None:
         """Read the session's options, before its first update."""
         self.task, self.options = task, read_options(save_dir)
-        NOTES.begin(save_dir)
+        if ranks.first():
+            NOTES.begin(save_dir)
         if metrics.get_meter("default", "wall").start_time is None:  # restored from a checkpoint, and not started again
             metrics.log_start_time("wall", priority=790, round=0)
         if self.options.deterministic:  # the log names operations that have no such algorithm
@@ -116,16 +120,20 @@ class Keeper:
             if should_stop and early_stopping.early(cfg, trainer, epoch_itr.epoch + end_of_epoch):
                 early_stopping.note_stop(cfg, trainer, epoch_itr)
             epoch_saved = end_of_epoch and epoch_itr.epoch % cfg.checkpoint.save_interval == 0
+            # All processes must save and end after the same update: the first decides the former, any one the latter
+            asked, due = ranks.highest(self.asked or 0, ranks.first() and self.due())
             if should_stop or epoch_saved:  # by fairseq
                 self.remove_epochs(cfg.checkpoint)
                 self.saved = time.monotonic()
-            elif self.asked is not None or self.due():
+            elif asked or due:
                 began = time.monotonic()
                 # Within an epoch and without a loss it writes checkpoint_last.pt and nothing else
                 checkpoint_utils.save_checkpoint(cfg.checkpoint, trainer, epoch_itr, None)
                 self.saved = time.monotonic()
                 self.cost = self.saved - began
-            if self.asked is not None:
+            if asked:
+                self.asked = asked
+                ranks.highest(0)  # wait for the first, which saves
                 self.leave(f" and saved after update {trainer.get_num_updates():,}")
             return losses, should_stop
 
@@ -133,7 +141,7 @@ class Keeper:
 
     def remove_epochs(self, cfg: Any) -> None:
         """Remove the checkpoints of epochs that cannot be averaged any more, if the average goes by scores."""
-        if self.options.average is not None:
+        if self.options.average is not None and ranks.first():
             highest = cfg.maximize_best_checkpoint_metric
             prune(Path(cfg.save_dir), self.options.average, self.options.epochs, highest)
 

@@ -68,7 +68,7 @@ def unusable() -> str | None:
         if not torch.cuda.is_available():
             torch.cuda.init()  # type: ignore[no-untyped-call]  # raises the reason
             return "torch.cuda.is_available() is false"
-        torch.ones(1).cuda().add(1).item()
+        torch.ones(1).cuda(int(os.environ.get("LOCAL_RANK", 0))).add(1).item()  # of several processes each its own
     except (RuntimeError, AssertionError) as error:
         return next(iter(str(error).strip().splitlines()), type(error).__name__)
     return None

@@ -1,12 +1,17 @@
 """CPU or GPU: which is there, and how commands use it. No torch here: planning must stay fast."""
 
+from __future__ import annotations
+
 import os
 import re
 import shlex
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bleuprint.config.schema import Experiment, Runtime, Training
+if TYPE_CHECKING:  # slow to load, and no job's program needs it
+    from bleuprint.config.schema import Experiment, Runtime, Training
+
 
 DEVICES = Path("/dev")
 CPUINFO = Path("/proc/cpuinfo")
@@ -14,6 +19,7 @@ BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as the kernel calls it on x86-64 a
 # Tokens of a batch that is decoded on a CPU. malloc does not keep the states of larger ones: at every step the system
 # maps them again, which at 8,000 took a third of fairseq-generate's time
 CPU_TOKENS = 2000
+PORT = "$((20000 + SLURM_JOB_ID % 20000))"  # at which the machines of one training meet
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG=:4096:8"  # with which cuBLAS gives the same bits each time
 
 
@@ -69,6 +75,20 @@ def model_threads(runtime: Runtime, cores: int, submitted: bool = False) -> int:
     return max(1, cores // max(1, len(gpus()) * runtime.jobs_per_gpu))
 
 
+def training_threads(runtime: Runtime, cores: int, processes: int, submitted: bool = False) -> int:
+    """Return the CPU threads of a training on one machine, which its processes there share.
+
+    Args:
+        runtime: for the device, the threads and the machines.
+        cores: of this machine, that jobs share.
+        processes: of the training, on all its machines.
+        submitted: whether a scheduler starts the jobs on other machines.
+    """
+    each = model_threads(runtime, cores, submitted)
+    here = processes // (runtime.nodes or 1)
+    return each if each == cores and not submitted else each * here  # all cores are all
+
+
 def cpu_batch(experiment: Experiment, runtime: Runtime) -> dict[str, int]:
     """Return the flag of either engine for smaller batches on a CPU; they do not change the translations."""
     flags = experiment.model.flags() | experiment.training.flags()
@@ -77,19 +97,35 @@ def cpu_batch(experiment: Experiment, runtime: Runtime) -> dict[str, int]:
     return {"max_tokens": tokens} if not uses_gpu(runtime) and tokens < experiment.decoding.max_tokens else {}
 
 
-def launcher(runtime: Runtime, deterministic: bool) -> str:
+def launcher(runtime: Runtime, deterministic: bool, processes: int = 1) -> str:
     """Return what precedes a training or decoding in the shell: the lease of a GPU, or on a CPU its allocator.
 
     Args:
-        runtime: which device, how many jobs share it.
+        runtime: which device, how many jobs share it, how many machines.
         deterministic: whether the same seed is to give the same bits: cuBLAS needs a workspace of its own for that,
             and bleuprint's fairseq plugin tells torch.
+        processes: how many of them train one model together; torch's launcher starts them.
     """
+    nodes = (runtime.nodes or 1) if processes > 1 else 1
+    machines, started = _started(processes, nodes) if processes > 1 else ("", "")
     if not uses_gpu(runtime):
-        return "python -m bleuprint.machine.allocator"
+        return f"{machines}python -m bleuprint.machine.allocator{started}"
     workspace = f"env {WORKSPACE} " if deterministic else ""
     places = f" --places {runtime.jobs_per_gpu}" if runtime.jobs_per_gpu > 1 else ""
-    return f"{workspace}python -m bleuprint.machine.lease --gpus {shlex.quote(','.join(gpus()))}{places}"
+    number = f" --number {processes // nodes}" if processes > 1 else ""
+    # What another machine calls its GPUs is known only there
+    these = f" --gpus {shlex.quote(','.join(gpus()))}" if nodes == 1 else ""
+    return f"{machines}{workspace}python -m bleuprint.machine.lease{these}{number}{places}{started}"
+
+
+def _started(processes: int, nodes: int) -> tuple[str, str]:
+    """Return SLURM's command that starts another one on each machine, and torch's that starts the processes there."""
+    each = f" python -m bleuprint.machine.processes --nproc-per-node {processes // nodes}"
+    if nodes == 1:
+        return "", f"{each} --standalone"
+    meeting = f"--nnodes {nodes} --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID --rdzv-endpoint $(hostname):{PORT}"
+    cores = "--cpus-per-task ${SLURM_CPUS_PER_TASK:-1}"  # which SLURM leaves to each command since 22.05
+    return f"srun --nodes {nodes} --ntasks {nodes} --ntasks-per-node 1 {cores} ", f"{each} {meeting}"
 
 
 def uses_bf16(training: Training, runtime: Runtime) -> bool:

@@ -109,6 +109,8 @@ LOG = re.compile(r"^    log: (.+?)(?: \(check log|,|$)")
 # messages to the user
 ASIDE = re.compile(r"\s|\++ |.*\| (?:INFO|WARNING|DEBUG) \| |bleuprint: (?!ctranslate2 failed: )")
 EXCEPTION = re.compile(r"[\w.]+(?:Error|Exception|Exit|Interrupt|Iteration)\b")
+# Of several processes that train together, what one says when another has failed
+FOLLOWING = re.compile(r"SystemExit: |\S+: (?:\[.*gloo/|NCCL )")
 DECODING = ("tune", "translate", "translate_converted", "convert")  # rules
 
 
@@ -170,6 +172,7 @@ def cause(job: Job, lines: list[str], samples: memory.Usage) -> str | None:
     if job.status in STATUSES:
         return STATUSES[job.status].format(rule=job.rule)
     exceptions = [line for line in telling if EXCEPTION.match(line)] or telling
+    exceptions = [line for line in exceptions if not FOLLOWING.match(line)] or exceptions
     words = f": {exceptions[-1][:LONGEST].strip()}" if exceptions else ""
     status = f" with status {job.status}" if job.status else ""
     return f"a command of the rule {job.rule} failed{status}{words}"

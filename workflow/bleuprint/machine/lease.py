@@ -1,5 +1,7 @@
 """python -m bleuprint.machine.lease --gpus 0,1 COMMAND …: wait for a free GPU, then become the command, alone on it.
 
+With --number a command gets so many GPUs, all at once or none: it holds no GPU while it waits for another.
+
 Each GPU has a number of lock files in one folder for all users, so that pipelines in other folders and of other users
 heed them too. A command alone on its GPU holds all of them, one that shares it holds one, through open files of its
 process: however that process ends, SIGKILL included, the kernel frees the GPU with it. The files are named by the GPU's
@@ -34,28 +36,33 @@ SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "FLUX_JOB
 PARTS = ("JOB_ID", "LSB_JOBINDEX")  # with them, what else tells two jobs apart
 
 
-def take(gpus: dict[str, str], places: int) -> str | None:
-    """Take a place on the least used of the GPUs; None if all are taken.
+def take(gpus: dict[str, str], places: int, number: int = 1) -> str | None:
+    """Take a place on the least used GPU, or on so many of them; None if too few are free.
 
     The locks belong to this process and to what it becomes by exec.
 
     Args:
         gpus: the GPUs' words in CUDA_VISIBLE_DEVICES → the names of their locks.
         places: how many commands may share a GPU; with 1 it must have no other.
+        number: of GPUs.
+
+    Returns:
+        Their words, with commas between them.
 
     Raises:
         DataError: a lock file cannot be used.
     """
     choice = _choice()  # one looks at a time, for looking takes the locks
     free = {gpu: [lock for place in range(MOST) if (lock := _lock(f"{gpus[gpu]}-{place}")) is not None] for gpu in gpus}
-    chosen = max(gpus, key=lambda gpu: len(free[gpu]))
+    # Sorting keeps the order of those that are used alike, as CUDA numbers them
+    chosen = sorted((gpu for gpu in gpus if len(free[gpu]) > MOST - places), key=lambda gpu: -len(free[gpu]))[:number]
     wanted = MOST if places == 1 else 1
-    kept = free[chosen][:wanted] if len(free[chosen]) > MOST - places else []
+    kept = [lock for gpu in chosen for lock in free[gpu][:wanted]] if len(chosen) == number else []
     for lock in (choice, *(lock for locks in free.values() for lock in locks if lock not in kept)):
         os.close(lock)
     for lock in kept:
         os.set_inheritable(lock, True)
-    return chosen if kept else None
+    return ",".join(chosen) if kept else None
 
 
 def _choice() -> int:
@@ -125,46 +132,56 @@ def scheduled() -> str | None:
 def main() -> None:
     """Entry point; never returns."""
     parser = argparse.ArgumentParser(prog="bleuprint.machine.lease", description=__doc__)
-    parser.add_argument("--gpus", required=True, help="the GPUs to choose from, as in CUDA_VISIBLE_DEVICES")
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    parser.add_argument("--gpus", default=given, help="the GPUs to choose from, as in CUDA_VISIBLE_DEVICES")
+    parser.add_argument("--number", type=int, default=1, help="how many the command gets")
     parser.add_argument("--places", type=int, default=1, help="how many commands may share a GPU")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     with exit_with_message():
-        word = lease(arguments.gpus.split(","), arguments.places)
-    print(f"CUDA_VISIBLE_DEVICES={word}", file=sys.stderr, flush=True)
-    os.environ |= {"CUDA_VISIBLE_DEVICES": word, cuda.LEASED: word}
+        taken = lease(arguments.gpus.split(","), arguments.places, arguments.number)
+    print(f"CUDA_VISIBLE_DEVICES={taken}", file=sys.stderr, flush=True)
+    os.environ |= {"CUDA_VISIBLE_DEVICES": taken, cuda.LEASED: taken}
     os.execvp(arguments.command[0], arguments.command)
 
 
-def lease(words: list[str], places: int) -> str:
-    """Wait until one of the GPUs is free, lock it and return its word; say which it is and, while waiting, for what.
+def lease(words: list[str], places: int, number: int = 1) -> str:
+    """Wait until a GPU is free, or so many, lock and return them; say which they are and, while waiting, for what.
 
     Args:
         words: of the GPUs, as in CUDA_VISIBLE_DEVICES.
         places: how many commands may share a GPU.
+        number: of GPUs.
+
+    Returns:
+        Their words, with commas between them.
 
     Raises:
-        DataError: there is no GPU, or the lock files cannot be used.
+        DataError: there is no GPU, or too few, or the lock files cannot be used.
     """
     if not any(words):
         raise DataError('no GPU is visible here; use a machine with one, or overrides="runtime.device=cpu".')
+    if len(words) < number:
+        here = f"1 GPU is visible here ({words[0]})" if len(words) == 1 else f"{len(words)} GPUs are visible here"
+        raise DataError(f"training.gpus={number}: {here}; use a machine with more, or lower it.")
     gpus, job = cuda.ask_driver(",".join(words)), scheduled()
     # The driver may see fewer, as it does of the parts of a GPU (MIG): then nobody can tell which these are
     known = dict(zip(words, gpus, strict=True)) if len(gpus) == len(words) else {}
     names = {word: known[word].uuid if word in known else word for word in words}
     if job is not None:
         names = {word: f"{job}-{name}" for word, name in names.items()}
-    waiting, taken = False, words[0] if job is not None and len(words) == 1 else take(names, places)
+    whole = job is not None and len(words) == number
+    waiting, taken = False, ",".join(words) if whole else take(names, places, number)
     while taken is None:
         if not waiting:
             locks = ", ".join(str(path(f"{name}-*")) for name in names.values())
             print(f"GPUs {','.join(words)} are taken, by who holds {locks} {WAITING}", file=sys.stderr, flush=True)
             waiting = True
         time.sleep(WAIT)
-        taken = take(names, places)
-    if taken in known:
+        taken = take(names, places, number)
+    for gpu in [known[word] for word in taken.split(",") if word in known]:
         driver = nvidia()[1] or "unknown"
-        print(f"{cuda.COMPUTES}{known[taken].name} ({known[taken].uuid}), driver {driver}", file=sys.stderr, flush=True)
+        print(f"{cuda.COMPUTES}{gpu.name} ({gpu.uuid}), driver {driver}", file=sys.stderr, flush=True)
     return taken
 
 

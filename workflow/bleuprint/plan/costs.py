@@ -1,6 +1,7 @@
 """What a training costs, estimated before it has run: time, memory, and whether it should start here at all."""
 
 import ast
+import os
 from typing import Any
 
 from bleuprint.config.schema import Experiment, Training
@@ -19,6 +20,10 @@ WORKING = 16  # bytes of a weight while training: itself, Adam's two moments and
 VOCABULARY = 12
 CHANNEL = 60
 NO_GPU = "runtime.device=cuda: no GPU is visible here; use runtime.device=auto or a machine with one."
+NO_NODES = (
+    "only SLURM starts a training on several machines; call bleuprint run --on slurm (docs/how-to/clusters.md), or "
+    "leave it out."
+)
 HEADROOM = 2.0  # times what is estimated is asked of a scheduler
 LEAST_MB = 8000
 SET_UP = 30  # minutes for starting, validating and saving
@@ -30,6 +35,7 @@ def training_memory(experiment: Experiment) -> float:
     flags: dict[str, Any] = experiment.model.flags() | experiment.training.flags()
     on_gpu = device.uses_gpu(experiment.runtime)
     processes = 1.0 + float(flags.get("num_workers", on_gpu))  # itself and its loaders
+    processes *= experiment.training.gpus // (experiment.runtime.nodes or 1)  # on one machine
     if on_gpu:  # the model is in the GPU's memory
         return PROCESS * processes
     channels = 1.0 * (experiment.model.encoder_layers or 6) * (experiment.model.encoder_embed_dim or 512)
@@ -73,11 +79,16 @@ def update_freq(training: Training) -> int:
     return int(value[-1] if isinstance(value, list | tuple) else value)
 
 
+def update_tokens(training: Training) -> int:
+    """Return the target tokens of an update at most: a batch of each process, or `update_freq` of them."""
+    return training.max_tokens * training.gpus * update_freq(training)
+
+
 def target_tokens(experiment: Experiment, continued: Experiment | None = None) -> int:
     """Estimate how many target tokens the experiment's training processes, after the one that it continues."""
     training, lengths = experiment.training, []
     if training.max_update:
-        lengths.append(training.max_update * training.max_tokens * update_freq(training))
+        lengths.append(training.max_update * update_tokens(training))
     if training.max_epoch:
         lengths.append(training.max_epoch * experiment.corpus.training_pairs() * TOKENS_PER_PAIR)
     return max(0, min(lengths) - (target_tokens(continued) if continued else 0))
@@ -102,9 +113,18 @@ def refusal(experiment: Experiment, threads: int, continued: Experiment | None =
         threads: CPU threads that it may have.
         continued: that of the training that it continues.
     """
-    wanted = experiment.runtime.device
+    wanted, number = experiment.runtime.device, experiment.training.gpus
+    if (experiment.runtime.nodes or 1) > 1 and "SLURM_JOB_ID" not in os.environ:
+        return f"runtime.nodes={experiment.runtime.nodes}: {NO_NODES}"
     if wanted == "cuda" and not device.gpus():
         return NO_GPU
+    if device.uses_gpu(experiment.runtime) and number // (experiment.runtime.nodes or 1) > len(device.gpus()):
+        visible = device.gpus()
+        here = "1 is visible here" if len(visible) == 1 else f"{len(visible)} are visible here"
+        return (
+            f"training.gpus={number}: {here} ({','.join(visible)}); lower it, use a machine with more, or train in as "
+            'many processes on the CPU with overrides="runtime.device=cpu".'
+        )
     if device.uses_gpu(experiment.runtime) or wanted == "cpu":
         return None
     if experiment.training.bf16 is True and not device.has_bf16():

@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from bleuprint.config.differences import differing, flat
 from bleuprint.config.stages import ALL, FURTHER, STAGES
-from bleuprint.files import read_json
+from bleuprint.files import load_yaml, read_json
 from bleuprint.plan.graph import Plan, Run, Stage
 from bleuprint.record import plugins, seal
 from bleuprint.widths import columns, wrapped
@@ -56,7 +56,7 @@ def explain(plan: Plan, planned: Folders | None = None, width: int | None = None
         for key, one in plan.stages[stage].items():
             if (stage, key) in missing:
                 lines.append(wrapped(f"{stage}/{key}: {_because(stage, one, known)}", width))
-            known[key] = one.slice
+            known[key] = flat(one.slice)
     return "\n".join(lines).rstrip()
 
 
@@ -169,7 +169,7 @@ def _family_rows(
 def _cell(plan: Plan, run: Run, folders: Sequence[tuple[str, str]], missing: Folders) -> str:
     """Return what becomes of one stage's folders: several of an ensemble's trainings, else one."""
     computed = sum(one in missing for one in folders)
-    runs = sum(folders[0] in other.needs for other in plan.runs)
+    runs = plan.needed[folders[0]]
     shared = f", shared by {runs}" if runs > 1 else ""
     if len(folders) > 1:
         return f"{computed} computed, {len(folders) - computed} reused"
@@ -179,17 +179,17 @@ def _cell(plan: Plan, run: Run, folders: Sequence[tuple[str, str]], missing: Fol
 
 
 def _known(stage: str) -> dict[str, dict[str, Any]]:
-    """Return the slices of the finished folders of a stage."""
-    found = {}
+    """Return the slices of the finished folders of a stage, each as its leaves by dotted key."""
+    slices = {}
     for path in sorted((RESULTS / stage).glob("*/config.yaml")):
         if finished(stage, path.parent.name):
             try:
-                slice_ = yaml.safe_load(path.read_text(encoding="utf-8"))
+                slice_ = load_yaml(path.read_text(encoding="utf-8"))
             except (yaml.YAMLError, UnicodeDecodeError):
                 continue
             if isinstance(slice_, dict):
-                found[path.parent.name] = slice_
-    return found
+                slices[path.parent.name] = flat(slice_)
+    return slices
 
 
 def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
@@ -202,13 +202,9 @@ def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
         return "computed again, after the stage before it or because its rule is forced"
     if not known:
         return "the first of its kind"
-    near, keys = "", flat(one.slice)
-    for key, slice_ in known.items():
-        found = differing([one.slice, slice_])
-        if len(found) < len(keys) or not near:
-            near, keys = key, found
-        if len(keys) == 1:  # as near as can be: a long sweep is not compared with all of itself
-            break
+    own = flat(one.slice)
+    near = _nearest(own, known)
+    keys = differing([own, known[near]])
     if not keys:
         return f"the same keys as {near}, under another name"
     notes = OTHERS | {"parent": f"made from another {' or '.join(ALL[stage].parents)}"}
@@ -225,6 +221,19 @@ def _because(stage: str, one: Stage, known: dict[str, dict[str, Any]]) -> str:
     words = [f"{dotted(stage, key)}={_value(here)} (there {_value(there)})" for key, (here, there) in keys.items()]
     shown = ", ".join(words[:KEYS]) + (f" and {len(words) - KEYS} more keys" if len(words) > KEYS else "")
     return f"unlike {near}: {' and '.join([*([shown] if shown else []), *above])}"
+
+
+def _nearest(own: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the name of the first of `known` that differs from `own` in the fewest keys; all are leaves by key."""
+    name, fewest = "", len(own)
+    for key, leaves in known.items():
+        unlike = sum(value != leaves.get(word) for word, value in own.items())
+        unlike += sum(leaves[word] is not None for word in leaves.keys() - own.keys())
+        if unlike < fewest or not name:
+            name, fewest = key, unlike
+        if fewest <= 1:  # as near as can be: a long sweep is not compared with all of itself
+            break
+    return name
 
 
 def dotted(stage: str, key: str) -> str:

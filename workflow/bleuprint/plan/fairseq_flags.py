@@ -63,7 +63,8 @@ def train_how(experiment: Experiment, runtime: Runtime, folder: str) -> str:
     log["tensorboard_logdir"] = f"{folder}/tensorboard" if runtime.tensorboard else None
     given = experiment.model.how_flags() | experiment.training.how_flags()
     user_dir = user_dir_of(experiment, folder)
-    return shell({"user_dir": user_dir} | device_flags(experiment, runtime) | loading(runtime) | log | given)
+    device = device_flags(experiment, runtime) | together(experiment, runtime)
+    return shell({"user_dir": user_dir} | device | loading(runtime) | log | given)
 
 
 def generate(experiment: Experiment) -> str:
@@ -108,8 +109,20 @@ def user_dir_now(folders: Sequence[str] | None) -> Iterator[Path]:
 
 
 def device_flags(experiment: Experiment, runtime: Runtime) -> dict[str, Any]:
-    """Return `--cpu`, or one GPU, since with two the batches and so the scores would be others, and `--fp16`."""
+    """Return `--cpu`, or one GPU and `--fp16`; of several processes `together` says the rest."""
     return {"distributed_world_size": 1, "fp16": experiment.training.fp16} if uses_gpu(runtime) else {"cpu": True}
+
+
+def together(experiment: Experiment, runtime: Runtime) -> dict[str, Any]:
+    """Return the flags of fairseq-train with which several processes train one model; none for a single process.
+
+    Each loads a checkpoint itself: fairseq would send it to the others in a form that torch >= 2.6 refuses to read. On
+    a CPU they talk by gloo, and torch's own wrapper of the model refuses CPUs as fairseq calls it.
+    """
+    if experiment.training.gpus == 1:
+        return {}
+    flags = {"distributed_world_size": experiment.training.gpus, "load_checkpoint_on_all_dp_ranks": True}
+    return flags if uses_gpu(runtime) else flags | {"distributed_backend": "gloo", "ddp_backend": "legacy_ddp"}
 
 
 def loading(runtime: Runtime) -> dict[str, Any]:

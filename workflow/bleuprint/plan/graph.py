@@ -1,7 +1,9 @@
 """What a call is asked for: its runs, and the folders of stages that they are made of."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from bleuprint.config.compose import Choice, ConfigError
@@ -59,7 +61,7 @@ class Run:
         """Return the path of the file `name` in the run's folder of that stage."""
         return f"{self.folder(stage)}/{name}"
 
-    @property
+    @cached_property
     def description(self) -> str:
         """Canonical JSON of what the report says of the run, its resolved config included."""
         experiment, groups = self.choice.experiment, self.choice.groups
@@ -219,10 +221,18 @@ class Plan:
         Raises:
             ConfigError: this call does not plan such a run.
         """
-        for run in self.runs:
-            if run.name == name:
-                return run
-        raise ConfigError(f"results/runs/{name}: this config makes no such run")
+        if name not in self._by_name:
+            raise ConfigError(f"results/runs/{name}: this config makes no such run")
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Run]:
+        return {run.name: run for run in self.runs}
+
+    @cached_property
+    def needed(self) -> Mapping[tuple[str, str], int]:
+        """How many runs need each folder, by stage and key."""
+        return Counter(need for run in self.runs for need in run.needs)
 
     def stage(self, name: str, key: str) -> Stage:
         """Return the stage `name` in the folder `key`.

@@ -13,6 +13,7 @@ from bleuprint.config.segmenters import numbered, segmenter
 from bleuprint.corpus import arguments
 from bleuprint.decoding.engine import translate_how
 from bleuprint.machine.device import launcher, uses_bf16, uses_gpu
+from bleuprint.machine.shards import shards
 from bleuprint.plan.fairseq_flags import generate_how, train_how, user_dir_of
 from bleuprint.plan.graph import Plan
 from bleuprint.plan.lengths import limits as length_limits
@@ -23,6 +24,7 @@ from bleuprint.training import checkpoint_flags, plugins, progress_flags, resume
 from bleuprint.training.lengths import as_text
 
 Pieces = dict[str, str]
+LONGEST = 100_000  # characters of a list of files; Linux takes 131,072 for the whole command that bash is given
 
 
 def raw_text(plan: Plan, key: str) -> Pieces:
@@ -167,7 +169,7 @@ def train(plan: Plan, key: str) -> Pieces:
     first = plan.start(key)
     start = f" {shell({'finetune_from_model': first})}" if first and training.reset else ""
     return {
-        "launcher": launcher(runtime, training.deterministic),
+        "launcher": launcher(runtime, training.deterministic, training.gpus),
         "data": ":".join(data),
         "others": " ".join(data[1:]),
         "fairseq": f"{train_how(experiment, runtime, f'results/training/{key}')}{start}",
@@ -194,14 +196,15 @@ def _resume(plan: Plan, key: str) -> list[str]:
 def translate(plan: Plan, key: str) -> Pieces:
     """Return pieces for both rules that run fairseq-generate.
 
-    `launcher`; `models` and `path`, the same checkpoints; `plugins`, the code that they need beside fairseq's; `tuned`,
-    which reads the flags that tuning picked; `fairseq`, flags; the languages and `segmenter`; `tokenize`, how tuning
-    counts BLEU. Models, plugins, languages and segmenter decide the result, but the stage's identity holds them
-    already.
+    `launcher`; `sharded`, the same for several processes; `models` and `path`, the same checkpoints; `plugins`, the
+    code that they need beside fairseq's; `tuned`, which reads the flags that tuning picked; `fairseq`, flags; the
+    languages and `segmenter`; `tokenize`, how tuning counts BLEU. Models, plugins, languages and segmenter decide the
+    result, but the stage's identity holds them already.
     """
     experiment, runtime = plan.stage("decoding", key).experiment, plan.runtime
     return {
         "launcher": launcher(runtime, experiment.training.deterministic),
+        "sharded": _sharded(plan, key, launcher(runtime, experiment.training.deterministic)),
         "models": shlex.join(models := [f"{folder}/checkpoint.pt" for folder in plan.models(key)]),
         "path": shlex.quote(":".join(models)),
         "tuned": "".join(f"$(cat {file}) " for file in plan.tuned(key, "tuned.flags")),
@@ -212,6 +215,16 @@ def translate(plan: Plan, key: str) -> Pieces:
         "tokenize": _tokenize(experiment),
         "segmenter": f"{experiment.text.segmenter}{_no_bytes(experiment)}",
     }
+
+
+def _sharded(plan: Plan, key: str, launched: str) -> str:
+    """Return what precedes fairseq-generate: the launcher, and what starts several processes of it."""
+    number = shards(plan.stage("decoding", key).experiment, plan.runtime)
+    if number == 1:
+        return launched
+    leased = f" --number {number}" if uses_gpu(plan.runtime) else ""
+    folder = f"results/decoding/{key}/shards"
+    return f"{launched}{leased} python -m bleuprint.machine.shards --number {number} --folder {folder}"
 
 
 def _no_bytes(experiment: Experiment) -> str:
@@ -243,12 +256,19 @@ def convert(plan: Plan, key: str) -> Pieces:
 def translate_converted(plan: Plan, key: str) -> Pieces:
     """Return `launcher`, `flags`, and the `source` language and `segmenter`, which are in the stage's identity."""
     experiment, runtime = plan.stage("decoding", key).experiment, plan.runtime
+    number = shards(experiment, runtime)
     return {
-        "launcher": launcher(runtime, deterministic=False),
-        "flags": translate_how(experiment, runtime),
+        "launcher": launcher(runtime, deterministic=False) + (f" --number {number}" if number > 1 else ""),
+        "flags": translate_how(experiment, runtime) + (f" --gpus {number}" if number > 1 else ""),
         "source": experiment.source,
         "segmenter": experiment.text.segmenter,
     }
+
+
+def reported(plan: Plan) -> str:
+    """Return the words that tell the report's program its runs: their files, or where these are too many the call's."""
+    words = " ".join(f"results/runs/{run.name}/scores.json" for run in plan.runs)
+    return words if len(words) < LONGEST else "--call results/current.json"
 
 
 def score(plan: Plan, key: str) -> Pieces:

@@ -16,6 +16,8 @@ from bleuprint.plan.graph import Plan, Run, Stage
 from bleuprint.plan.lengths import check_lengths
 from bleuprint.plan.test_sets import check_test_sets
 
+# Stage and the id of a choice → the choice, so that no other one gets this id, and the stage
+Known = dict[tuple[str, int], tuple[Choice, Stage]]
 LAST = list(STAGES)[-1]  # its key names a run: it is made of all the others
 
 
@@ -55,9 +57,10 @@ def plan(choices: Iterable[Choice]) -> Plan:
                 raise ConfigError(f"{section}: cannot be swept, it does not change what is computed; give one value")
         chosen = _settled(choice)
         needs: dict[tuple[str, str], Stage] = {}
-        made = {name: _stage(name, chosen, needs) for name in STAGES}
+        known: Known = {}
+        made = {name: _stage(name, chosen, needs, known) for name in STAGES}
         tests = {
-            test: {name: _stage(name, on_test, needs).key for name in (*FURTHER, "decoding", "scoring")}
+            test: {name: _stage(name, on_test, needs, known).key for name in (*FURTHER, "decoding", "scoring")}
             for test in chosen.experiment.corpus.tests
             for on_test in [replace(chosen, experiment=chosen.experiment.on(test))]
         }
@@ -101,12 +104,21 @@ def _settled(choice: Choice) -> Choice:
     return replace(choice, experiment=without_auto(choice.experiment), parents=parents)
 
 
-def _stage(name: str, choice: Choice, needs: dict[tuple[str, str], Stage]) -> Stage:
-    """Return the stage of an experiment; it and all that it is made from are added to `needs`, parents first."""
+def _stage(name: str, choice: Choice, needs: dict[tuple[str, str], Stage], known: Known) -> Stage:
+    """Return the stage of an experiment; it and all that it is made from are added to `needs`, parents first.
+
+    Args:
+        name: of the stage.
+        choice: the experiment's.
+        needs: stage and key → all stages so far.
+        known: the same stages by their choices, as a stage is asked for by each that is made from it.
+    """
+    if (name, id(choice)) in known:
+        return known[name, id(choice)][1]
     declared, experiment = ALL[name], choice.experiment
-    parents = {parent: _stage(parent, choice, needs).key for parent in declared.parents}
+    parents = {parent: _stage(parent, choice, needs, known).key for parent in declared.parents}
     others = {
-        key: {word: _stage(other.stage, other_choice, needs).key for word, other_choice in other.of(choice).items()}
+        key: {word: _stage(other.stage, one, needs, known).key for word, one in other.of(choice).items()}
         for key, other in declared.others.items()
     }
     # The first format is left out below the corpus, whose slice has always had it
@@ -119,4 +131,6 @@ def _stage(name: str, choice: Choice, needs: dict[tuple[str, str], Stage]) -> St
     cut |= {key: {word: one[-8:] for word, one in keys.items()} for key, keys in others.items() if keys}
     key = f"{declared.label(experiment, choice.groups)}-{short_hash(cut)}"
     stage = Stage(key, cut, choice, parents, {key: tuple(keys.values()) for key, keys in others.items() if keys})
-    return needs.setdefault((name, key), stage)
+    stage = needs.setdefault((name, key), stage)
+    known[name, id(choice)] = choice, stage
+    return stage

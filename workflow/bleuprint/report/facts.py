@@ -13,7 +13,7 @@ from bleuprint.training.stopped import frozen, stopped_early
 
 CONTINUED = re.compile(r"Loaded checkpoint .* \(epoch \d+ @ (\d+) updates\)")  # the first is the other training's
 PARAMETERS = re.compile(r"num\. shared model params: ([\d,]+)")
-GPU = re.compile(r"rank +\d+: capabilities = +[\d.]+ +; total memory = +[\d.]+ GB ; name = (.*?) *$", re.MULTILINE)
+GPU = re.compile(r"rank +(\d+): capabilities = +[\d.]+ +; total memory = +[\d.]+ GB ; name = (.*?) *$", re.MULTILINE)
 
 
 def curves(run: Run) -> list[dict[str, Any]]:
@@ -114,6 +114,7 @@ def benchmarks(folder: Path) -> tuple[float | None, float | None]:
 def costs(run: Run) -> dict[str, Any]:
     """Collect parameters, updates, tokens, words/s, seconds and peak memory of each stage, device; None if unknown.
 
+    `tokens_per_update` is a mean, over the batches of all processes and of `update_freq`.
     `frozen` is the number of parameters that were not trained, `stopped` when and why the training stopped early; None
     where there is no such thing. Updates and epochs count on from those of a training that this one continues; tokens
     and seconds are its own. For an ensemble the seconds of training are those of all its models; all other figures are
@@ -131,14 +132,16 @@ def costs(run: Run) -> dict[str, Any]:
         seconds["training"] = (seconds["training"] or 0.0) + training_seconds(_rows(other))
     continues = any(member["role"] == "continues" for member in run.get("family", []))
     begun = CONTINUED.search(log) if continues else None
-    tokens = target_tokens(rows, int(begun[1]) if begun else 0)
+    before = int(begun[1]) if begun else 0
+    tokens, updates = target_tokens(rows, before), max((row["updates"] for row in rows), default=0)
     return {
         "parameters": int(parameters[-1].replace(",", "")) if parameters else None,
         "frozen": frozen(log),
         "stopped": stopped_early(log),
-        "updates": max((row["updates"] for row in rows), default=None),
+        "updates": updates if rows else None,
         "epochs": max((row["epoch"] for row in rows if row["split"] == "train_epoch"), default=None),
         "tokens": tokens,
+        "tokens_per_update": tokens / (updates - before) if tokens and updates > before else None,
         "words_per_second": tokens / trained if tokens and trained else None,
         "seconds": seconds,
         "memory": {stage: peak for stage, (_, peak) in stages.items()},
@@ -152,9 +155,10 @@ def environment(run: Run) -> dict[str, Any]:
 
 
 def device(log: str, facts: dict[str, Any]) -> str | None:
-    """Return the GPU as fairseq's log names it, else the processor."""
+    """Return the GPU as fairseq's log names it, and how many there were, else the processor."""
     if gpus := GPU.findall(log):
-        return str(gpus[-1])
+        number, name = int(gpus[-1][0]) + 1, str(gpus[-1][1])  # ranks count from 0
+        return f"{number} × {name}" if number > 1 else name
     processor: str | None = facts.get("processor")
     return processor
 

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from bleuprint.config.stages import STAGES
-from bleuprint.files import Damaged, DataError, read_json, replacing, write_json, write_lines
+from bleuprint.files import Damaged, DataError, load_yaml, read_json, replacing, write_json, write_lines
 from bleuprint.record import own
 from bleuprint.record.provenance import NAME, RUNS, job, logs, record
 from bleuprint.report.groups import Run
@@ -134,7 +134,7 @@ def read_config(run: Run) -> dict[str, Any]:
     """
     path = run_folder(run) / "config.yaml"
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError):
         raise Damaged(path) from None
     if not isinstance(config, dict):

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,7 +27,7 @@ from bleuprint.report.facts import references as references_of
 from bleuprint.report.gather import read_config, run_folder
 from bleuprint.report.groups import Group, Run, interval, metrics, ranking, run_label, titles
 from bleuprint.report.soundness import texts
-from bleuprint.report.tables import best_first, further_words, group_rows, heading, score_text, tested, words
+from bleuprint.report.tables import MOST, best_first, further_words, group_rows, heading, score_text, tested, words
 from bleuprint.report.test_sets import TestSet
 from bleuprint.report.verdict import meaning, unpublished
 
@@ -59,11 +60,13 @@ def write_page(
         missing: sentences on runs that were asked for and failed.
         tests: the further test sets.
     """
-    runs = [run for group in groups for run in group.runs]
-    alike = translations.same_test(runs)
-    style = figures.styles(groups)
+    all_runs = [run for group in groups for run in group.runs]
     names = {run["run"]: run_label(group, run) for group in groups for run in group.runs}
-    drawn = _figures(groups, style, alike)
+    shown = detailed(groups, base)
+    runs = [run for group in shown for run in group.runs]
+    alike = translations.same_test(runs)
+    style = figures.styles(shown)
+    drawn = _figures(shown, style, alike)
     curves = {
         section: {title: drawing for title, drawing in of.items() if section == "scores" or figures.is_curve(drawing)}
         for section, of in drawn.items()
@@ -74,7 +77,7 @@ def write_page(
             for section, of in curves.items()
         },
         "translations": translations.sentences(alike),
-        "labels": names,
+        "labels": {run["run"]: names[run["run"]] for run in runs},
     }
     template = Environment(
         loader=FileSystemLoader(HERE),
@@ -86,18 +89,19 @@ def write_page(
     ).get_template("page.html")
     html = template.render(
         table=group_rows(groups, base, comparisons),
-        words=words(groups, comparisons, missing) + unpublished(runs),
+        words=words(groups, comparisons, missing) + unpublished(all_runs),
         comparisons=[comparison.record() for comparison in comparisons],
-        titles=titles(runs),
-        ranking=ranking(runs),
-        scores=_scores(runs),
+        titles=titles(all_runs),
+        ranking=ranking(all_runs),
+        scores=_scores(all_runs),
         tests=[_test_set(test, path.parent) for test in tests],
         heading=_heading(groups, base, comparisons),
-        files={run["run"]: files(run, path.parent) for run in runs},
-        tested=tested(runs) + (f"; further ones: {', '.join(test.name for test in tests)}" if tests else ""),
+        files={run["run"]: files(run, path.parent) for run in all_runs},
+        tested=tested(all_runs) + (f"; further ones: {', '.join(test.name for test in tests)}" if tests else ""),
         base=base,
         change_metric=titles(runs).get(translations.finest_metric(alike), ""),
         groups=groups,
+        all_runs=all_runs,
         runs=runs,
         labels=names,
         styles=style,
@@ -110,7 +114,7 @@ def write_page(
         },
         differences=_differences(runs),
         breakable=breakable,
-        changed=_changed(groups, base, alike),
+        changed=_changed(shown, base, alike),
         costs=_without_unused({run["run"]: _costs(run) for run in runs}),
         texts=texts(runs, names),
         origins={run["run"]: _origin(run) for run in runs},
@@ -124,6 +128,19 @@ def write_page(
     )
     with replacing(path) as file:
         file.write(html)
+
+
+def detailed(groups: list[Group], base: Group) -> list[Group]:
+    """Return the groups and runs of which the page shows more than scores: of many, the baseline and the best groups.
+
+    With all of them, the page of a long sweep would be too large for a browser.
+    """
+    left, chosen = MOST, dict[str, Group]()
+    for group in [base, *(group for group in best_first(groups) if group is not base)]:
+        if left:
+            chosen[group.label] = group if len(group.runs) <= left else replace(group, runs=group.runs[:left])
+            left -= len(chosen[group.label].runs)
+    return [chosen[group.label] for group in groups if group.label in chosen]
 
 
 def _shown(value: Any) -> Any:
@@ -228,6 +245,7 @@ def _costs(run: Run) -> dict[str, str]:
         "updates": "updates",
         "epochs": "epochs",
         "tokens": "target tokens",
+        "tokens_per_update": "target tokens per update",
     }
     return (
         {name: number(cost[key]) for key, name in counts.items()}
@@ -253,10 +271,11 @@ def _differences(runs: list[Run]) -> dict[str, list[Any]]:
 def _changed(groups: list[Group], base: Group, alike: list[Run]) -> dict[str, list[dict[str, Any]]]:
     """Return each group's most changed sentences against the baseline; groups with another test text are left out."""
     metric = translations.finest_metric(alike)
-    comparable = [group for group in groups if all(run in alike for run in group.runs)]
-    if base not in comparable or not metric:
+    comparable = {group.label: group for group in groups if all(run in alike for run in group.runs)}
+    if base.label not in comparable or not metric:
         return {}
-    return {group.label: translations.most_changed(base, group, metric) for group in comparable if group is not base}
+    first = comparable.pop(base.label)
+    return {label: translations.most_changed(first, group, metric) for label, group in comparable.items()}
 
 
 def _origin(run: Run) -> dict[str, Any]:

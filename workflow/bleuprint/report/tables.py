@@ -21,6 +21,7 @@ from bleuprint.widths import USUAL
 
 FOLDED = {"length": "len"}  # narrower headings
 NAME = 30  # columns of a name, or of overrides, that is broken because its table would be too wide
+MOST = 60  # runs that the terminal shows one by one, and the page with figures, translations, costs and commands
 OVERRIDES = "overrides"  # the heading of their column
 
 
@@ -231,7 +232,8 @@ def write_tables(
     for test in tests:
         lines += ["", f"### {test.name}", "", *markdown(test.groups, test.base, test.comparisons, [])]
     write_lines(folder / "scores.md", map(visible, lines))
-    text = [show(runs), f"Test set: {tested(runs)}. {ranking(runs)}".rstrip(), ""]
+    each = f"{len(runs):,} runs; the scores of each are in {folder}/scores.tsv."
+    text = [show(runs) if len(runs) <= MOST else each, f"Test set: {tested(runs)}. {ranking(runs)}".rstrip(), ""]
     if len(runs) > 1:
         table_of_groups: list[dict[str, Any]] = [*group_rows(groups, base, comparisons, ranges=False)]
         text += [*narrow(table_of_groups, list(titles(runs).values())), ""]

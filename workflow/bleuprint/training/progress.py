@@ -180,6 +180,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
     display = Display(arguments.max_epoch, arguments.max_update, arguments.name, at_most=arguments.at_most)
+    told = set[str]()
     with open(arguments.log, "a", encoding="utf-8") as log, open(arguments.session, "w", encoding="utf-8") as session:
         if not ends_whole(arguments.log):
             log.write("\n")
@@ -187,7 +188,8 @@ def main() -> None:
             for file in (log, session):
                 file.write(line)
                 file.flush()
-            if TO_USERS.match(line):
+            if TO_USERS.match(line) and line not in told:  # all processes of a training may end with the same sentence
+                told.add(line)
                 tqdm.write(line, file=sys.stderr, end="")
             row = metrics_of(line)
             if row is not None and row["split"] != "train_epoch":

@@ -144,6 +144,17 @@ class Experiment(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def spreads_evenly(self) -> "Experiment":
+        """Check that each machine has the same number of a training's processes."""
+        nodes, number = self.runtime.nodes or 1, self.training.gpus
+        if number % nodes:
+            raise ValueError(
+                f"runtime.nodes={nodes}: training.gpus={number} cannot be spread evenly over {nodes} machines; "
+                "set training.gpus to a multiple of it"
+            )
+        return self
+
     @property
     def vocabulary(self) -> Vocabulary | None:
         """The segmenter and the dictionaries of the checkpoint file that the training starts from, where known.

@@ -41,6 +41,7 @@ class Training(Flags):
         "start_from",
         "reset",
         "freeze",
+        "gpus",
     }
     optimizer: str
     """fairseq's name of the optimizer."""
@@ -69,7 +70,7 @@ class Training(Flags):
     simcut_p: Annotated[float, Field(ge=0, le=1)] | None = None
     """Probability that a token is cut, 0 to 1."""
     max_tokens: PositiveInt
-    """Tokens per batch (on each GPU)."""
+    """Tokens per batch of one process; an update sees `max_tokens` · `gpus` · `update_freq` at most."""
     max_epoch: PositiveInt | None = None
     """End after this number of epochs."""
     max_update: PositiveInt | None = None
@@ -129,6 +130,10 @@ class Training(Flags):
     from zero, as fairseq's `--finetune-from-model` does. `false` keeps all of these and continues the other training on
     the same text, up to `max_epoch` or `max_update`."""
 
+    gpus: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Number of GPUs that train one model together, each with a batch of its own in each update; on a CPU the number of
+    processes. An update then sees that many batches, so that another number is another experiment."""
+
     @model_validator(mode="after")
     def resets_what_it_starts_from(self) -> "Training":
         """Check that `reset` has something to keep."""
@@ -179,8 +184,8 @@ class Training(Flags):
         return values | {"start_from": content_hash(path)}
 
     def idle(self) -> set[str]:
-        """Return `average_epochs`, where epochs are not averaged by their score."""
-        return set() if self.by_score else {"average_epochs"}
+        """Return `average_epochs`, where epochs are not averaged by their score, and `gpus`, where there is one."""
+        return (set() if self.by_score else {"average_epochs"}) | ({"gpus"} if self.gpus == 1 else set())
 
     @property
     def by_score(self) -> bool:
