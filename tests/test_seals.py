@@ -229,13 +229,15 @@ def test_damaged_data_stops_the_next_training_and_the_advice_helps(copy: Folder)
     assert copy.trained() == 1  # the same text again: the finished model is of it
 
 
-def test_a_missing_model_is_noticed_and_taken_from_its_checkpoints(copy: Folder) -> None:
+def test_a_missing_model_is_noticed_and_taken_from_its_checkpoints(
+    copy: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = copy.only("results/training/*/checkpoint.pt")
     model.unlink()
     folder = model.parent.relative_to(copy.path)
     beam = (f"{SMALL} decoding.beam=4",)
     choice = plan(experiments({"recipe": "demo", "overrides": beam[0].removeprefix("overrides=")}))
-    os.chdir(copy.path)
+    monkeypatch.chdir(copy.path)
     assert "computed" in explain(choice).splitlines()[2].split()[3]
     output = copy.call("decoding", "--config", "recipe=demo", *beam)
     assert f"{folder}/checkpoint.pt is missing; restore it from a copy, or delete {folder}/seal.json, and" in output

@@ -111,7 +111,12 @@ def test_one_that_fails_ends_the_others(command: list[str]) -> None:
 def test_a_killed_one_leaves_no_process(number: int, command: list[str]) -> None:
     flags = ["--number", "2", "--folder", "shards", *command, "wait"]
     environment = os.environ | {"PYTHONPATH": str(Path(shards.__file__).parents[2])}
-    process = subprocess.Popen([sys.executable, "-m", "bleuprint.machine.shards", *flags], env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bleuprint.machine.shards", *flags],
+        env=environment,
+        # A shell starts what runs in the background with SIGINT ignored, and the tests may run there
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     while len(calls()) < 2:
         time.sleep(0.05)
     process.send_signal(number)
