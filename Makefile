@@ -59,7 +59,7 @@ lint: env ## Check format, style and types alone
 
 # Two files at a time, the longest first; then one after the other what measures memory or time.
 # --shares: a test file that takes much longer than it used to fails (tests/shares.py)
-test: env browser slurm lint ## Check everything: linters, types, all tests (twenty minutes)
+test: env browser slurm lint ## Check everything: linters, types, all tests (twelve minutes)
 	pytest --shares -m "not alone" -n 2 --dist loadfile --no-loadscope-reorder
 	pytest --shares -m alone
 

@@ -1,5 +1,6 @@
 """bleuprint watch and explain: where runs are, read from files; what a call would reuse or compute, and why."""
 
+import dataclasses
 import fcntl
 import io
 import json
@@ -134,6 +135,13 @@ def test_a_training_shows_its_figures() -> None:
     stopped, never = states(running=False)
     assert (stopped.state, stopped.left, stopped.updates) == ("stopped", "", "1,500")
     assert never.state == "waiting"
+
+
+def test_a_plain_line_names_the_machine_of_a_training_on_a_cluster() -> None:
+    running = watch.State("demo", "training", "running", epoch="2/8", device="on node1")
+    assert watch.line(running) == "demo: training running, epoch 2/8, on node1"
+    known = dataclasses.replace(running, device="GPU 0 on node1")
+    assert watch.line(known) == "demo: training running, epoch 2/8, device GPU 0 on node1"
 
 
 def test_what_an_earlier_call_or_a_taken_gpu_left_is_waiting() -> None:

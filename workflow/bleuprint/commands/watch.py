@@ -189,7 +189,8 @@ def table(states: list[State], width: int) -> Table:
 def line(row: State) -> str:
     """Render a state as a line of plain text."""
     named = zip(COLUMNS[3:], row.cells()[3:], strict=True)
-    figures = [f"{name} {value}" for name, value in named if value]
+    # A device that the log does not name yet has only the machine's name, after the word "on"
+    figures = [value if value.startswith("on ") else f"{name} {value}" for name, value in named if value]
     return f"{row.run}: " + ", ".join([f"{row.stage} {row.state}", *figures])
 
 
