@@ -42,7 +42,7 @@ demo: env ## Run the whole pipeline on a generated corpus: minutes on a CPU
 	snakemake --cores all --config recipe=demo
 
 # Two jobs at a time, each one's output in one piece
-check: env ## Check before each commit: linters, types, unit tests (a minute and a half)
+check: env ## Check before each commit: linters, types, unit tests (under a minute)
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit lint
 
 # Tests that start no Snakemake, no fairseq and no browser; tests/conftest.py marks the others `slow`

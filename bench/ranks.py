@@ -14,7 +14,7 @@ from pathlib import Path
 from measure import CORES, prepared
 from train import fairseq, tokens
 
-UPDATES = {"transformer_tiny": 20, "transformer_small": 6}
+UPDATES = {"transformer_tiny": 20, "transformer": 3}
 WARM = 2  # updates before the clock starts
 PROCESSES = int(CORES)
 COMMAND = [sys.executable, "-m", "bleuprint.machine.processes", "--standalone", "--nproc-per-node", str(PROCESSES)]
