@@ -66,7 +66,7 @@ test: env browser slurm lint ## Check everything: linters, types, all tests (twe
 nightly: long drill fuzz soak ## Test what takes long: long, drill, fuzz and soak, one after the other
 
 # Tests that bear @pytest.mark.nightly: a shorter one of the kind is in `make test`
-long: env comet slurm ## Run the tests that are too long for `make test` (about six minutes)
+long: env comet slurm ## Run the tests that are too long for `make test` (twenty minutes and more)
 	pytest --nightly
 
 # Other moments each time

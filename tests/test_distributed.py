@@ -10,10 +10,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import drill
+import psutil
 import pytest
 import torch
 from conftest import ROOT, TINY, run_snakemake
@@ -119,14 +121,25 @@ def test_a_pipeline_that_trains_in_two_processes_survives_all_kills(tmp_path: Pa
     assert "bleuprint: training stopped by SIGTERM and saved" in log
 
 
+def _workers(call: Any) -> list[psutil.Process]:
+    """Return the processes of a call that train together."""
+    workers = []
+    for process in call.children(recursive=True):
+        with suppress(psutil.Error):
+            workers += [process] if "TORCHELASTIC_RUN_ID" in process.environ() else []
+    return workers
+
+
 def launcher_alone(call: Any) -> None:
     """SIGKILL to torch's launcher, once its processes make updates; they must not stay at work."""
-    before, deadline = _lines(call), time.monotonic() + 120
+    deadline = time.monotonic() + 120
+    while len(workers := _workers(call)) < 2:  # until then those of the call before may still make updates
+        assert time.monotonic() < deadline and call.poll() is None
+        time.sleep(0.1)
+    before = _lines(call)
     while _lines(call) == before:
         assert time.monotonic() < deadline and call.poll() is None
         time.sleep(0.1)
-    workers = [process for process in call.children(recursive=True) if "TORCHELASTIC_RUN_ID" in process.environ()]
-    assert len(workers) == 2
     workers[0].parent().kill()
     deadline = time.monotonic() + 5
     while any(process.is_running() for process in workers):
