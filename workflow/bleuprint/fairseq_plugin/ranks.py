@@ -3,7 +3,6 @@
 torch's launcher starts them, and numbers them by ranks; rank 0 writes the checkpoints and the log.
 """
 
-import ctypes
 import os
 import signal
 from functools import cache
@@ -13,8 +12,9 @@ import torch
 from fairseq.distributed import utils as distributed
 from torch import distributed as processes
 
+from bleuprint.machine.shards import end_with_parent
+
 STARTED = "TORCHELASTIC_RUN_ID"  # set by torch's launcher
-PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def several() -> bool:
@@ -60,4 +60,4 @@ def install() -> None:
     """
     if several():
         distributed._infer_torch_distributed_launch_init = from_environment
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent(signal.SIGKILL)

@@ -65,9 +65,9 @@ def environment_of(rank: int, number: int, folder: Path) -> dict[str, str]:
     return environment
 
 
-def end_with_parent() -> None:
-    """Let this process end when the one that started it ends, however that ends."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def end_with_parent(number: int = signal.SIGTERM) -> None:
+    """Let the kernel send this process a signal when the one that started it ends, however that ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 def run(number: int, folder: Path, command: list[str]) -> int:
