@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -126,8 +127,8 @@ def train(folder: Path, name: str, flags: dict[str, Any], kill: tuple[str, int, 
     return 0
 
 
-def main() -> None:
-    """Run the sessions that standard input lists, and print their exit statuses."""
+def main(session: Callable[..., Any]) -> None:
+    """Run the sessions that standard input lists, and print what `session` returns of each."""
     folder, sessions = Path(sys.argv[1]), json.load(sys.stdin)
     pair = {"source_lang": "de", "target_lang": "en"}
     prefixes = {f"{part}pref": folder / part for part in ("train", "valid")}
@@ -137,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(session)

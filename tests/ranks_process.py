@@ -3,21 +3,14 @@
 A process that has loaded fairseq forks the others, so that a session takes seconds; torch's launcher is not used.
 """
 
-import json
-import logging
 import os
 import signal
 import socket
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from fairseq import options
-from fairseq_cli import preprocess
-from killed_process import FLAGS, exit_status
-
-from bleuprint.config.flags import argv
+from killed_process import FLAGS, exit_status, main
 
 PATIENCE = 10.0  # seconds for the others to end when one has failed
 TOGETHER = {"distributed_backend": "gloo", "ddp_backend": "legacy_ddp", "load_checkpoint_on_all_dp_ranks": True}
@@ -68,15 +61,5 @@ def wait(children: list[int]) -> list[int]:
     return [ended[child] for child in children]
 
 
-def main() -> None:
-    """Run the sessions that standard input lists, and print their exit statuses."""
-    folder, sessions = Path(sys.argv[1]), json.load(sys.stdin)
-    pair = {"source_lang": "de", "target_lang": "en"}
-    prefixes = {f"{part}pref": folder / part for part in ("train", "valid")}
-    preprocess.main(options.get_preprocessing_parser().parse_args(argv(pair | prefixes | {"destdir": folder / "bin"})))
-    logging.getLogger().handlers[0].setStream(sys.stdout)  # type: ignore[attr-defined]
-    print(json.dumps([session(folder, *words) for words in sessions]))
-
-
 if __name__ == "__main__":
-    main()
+    main(session)

@@ -2,9 +2,7 @@
 
 import io
 import itertools
-import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -20,6 +18,7 @@ import pytest
 import torch
 from conftest import ROOT, TINY, run_snakemake
 from drill import Kill
+from sessions import run_sessions
 
 from bleuprint.config.compose import ConfigError, experiments
 from bleuprint.files import DataError
@@ -31,23 +30,13 @@ from bleuprint.training import progress
 from bleuprint.training.checkpoints import load
 
 Session = tuple[str, dict[str, Any], int, dict[int, tuple[str, int, int]], bool]
-# Without dropout, of which each process draws its own
+# Without dropout, as each process would draw its own
 PLAIN = {"dropout": 0.0, "max_update": 9, "log_interval": 3}
 
 
 def train(folder: Path, *sessions: Session) -> list[list[int]]:
     """Run sessions of fairseq-train on made-up text, and return the exit statuses of the processes of each."""
-    draw = random.Random(1)
-    for part, count in (("train", 200), ("valid", 20)):
-        for language in ("de", "en"):
-            lines = [" ".join(draw.choices("abcdefgh", k=draw.randint(3, 9))) for _ in range(count)]
-            (folder / f"{part}.{language}").write_text("".join(f"{line}\n" for line in lines))
-    command = [sys.executable, str(Path(__file__).with_name("ranks_process.py")), str(folder)]
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, input=json.dumps(sessions), env=env, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    statuses: list[list[int]] = json.loads(result.stdout.splitlines()[-1])
-    return statuses
+    return run_sessions("ranks_process.py", folder, sessions)
 
 
 def losses(log: Path) -> list[str]:

@@ -1,18 +1,15 @@
 """Early stopping and frozen parameters: the same bits however a training was killed; where they are refused; told."""
 
 import io
-import json
-import os
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from sessions import run_sessions
 
 from bleuprint.commands import milestones, watch
 from bleuprint.config.compose import ConfigError, experiments
@@ -45,17 +42,7 @@ FROZEN = ["encoder.layers.*", "*.output_projection.*"]  # the latter also has th
 
 def train(folder: Path, *sessions: Session) -> list[int]:
     """Run sessions of fairseq-train on made-up text, and return their exit statuses."""
-    draw = random.Random(1)
-    for part, count in (("train", 200), ("valid", 20)):
-        for language in ("de", "en"):
-            lines = [" ".join(draw.choices("abcdefgh", k=draw.randint(3, 9))) for _ in range(count)]
-            (folder / f"{part}.{language}").write_text("".join(f"{line}\n" for line in lines))
-    command = [sys.executable, str(Path(__file__).with_name("killed_process.py")), str(folder)]
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, input=json.dumps(sessions), env=env, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    statuses: list[int] = json.loads(result.stdout.splitlines()[-1])
-    return statuses
+    return run_sessions("killed_process.py", folder, sessions)
 
 
 def counts(checkpoint: dict[str, Any]) -> dict[str, Any]:

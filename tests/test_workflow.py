@@ -46,7 +46,7 @@ def prepared(tiny_text: Path, snakemake: Snakemake, tmp_path: Path) -> Snakemake
 
 
 def jobs_run(result: subprocess.CompletedProcess[str], folder: Path) -> dict[str, int]:
-    """Return the job counts of the last call in a folder, of which the terminal shows none."""
+    """Return the job counts of the last call in a folder, from Snakemake's log: the terminal does not show them."""
     log = max((folder / ".snakemake/log").glob("*.snakemake.log")).read_text()
     return jobs(subprocess.CompletedProcess([], result.returncode, log, result.stderr))
 
