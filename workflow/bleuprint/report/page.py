@@ -131,7 +131,7 @@ def write_page(
 
 
 def detailed(groups: list[Group], base: Group) -> list[Group]:
-    """Return the groups and runs of which the page shows more than scores: of many, the baseline and the best groups.
+    """Return the groups and runs that the page shows in detail: where there are many, the baseline and the best groups.
 
     With all of them, the page of a long sweep would be too large for a browser.
     """
